@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
+
+//! What each CPU has for itself.
+
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::counters::Counter;
+use crate::counters::Direction;
+use crate::counters::TotalsCounter;
+use crate::counters::UntrackedCounter;
+use crate::key::Key;
+
+/// Proof that nothing else runs on this CPU until it is dropped but hard interrupts, which never
+/// come here: bottom halves and preemption are off.
+///
+/// Spinning on another CPU's lock is short and writing this CPU's [`Cpu`] is exclusive only while
+/// that holds.
+pub trait Pinned {
+    /// This CPU's own part.
+    fn cpu(&self) -> &Cpu;
+}
+
+/// One CPU's counters and look-up cache. Written by its CPU only, read by all.
+#[repr(C, align(64))]
+#[derive(Debug, Default)]
+pub struct Cpu {
+    /// Every packet, kept independently of what the connections count.
+    pub totals: TotalsCounter,
+    /// Packets that belong to no connection.
+    pub untracked: UntrackedCounter,
+    /// Connections opened.
+    pub opened: Counter,
+    /// Connections ended.
+    pub closed: Counter,
+    /// Fds seen for the first time.
+    pub fds_opened: Counter,
+    /// Fds that came to have an open connection.
+    pub fds_activated: Counter,
+    /// Fds that came to have none.
+    pub fds_deactivated: Counter,
+    /// Connections whose fd found no room.
+    pub fds_untracked: Counter,
+    /// Packets whose connection the cache knew.
+    pub cache_hits: Counter,
+    /// Packets whose connection it did not know.
+    pub cache_misses: Counter,
+    /// The last connections that passed here.
+    pub(crate) cache: Cache,
+}
+
+/// Entries of a CPU's cache. Sixteen lines stay in the first-level cache beside all else.
+const ENTRIES: usize = 16;
+
+/// The last few connections of a CPU, so that most packets need neither hash nor index.
+///
+/// An entry holds the key as packets carry it, so a hit compares with this CPU's own memory, and
+/// the record's generation, which changes when the record leaves the index.
+#[derive(Debug, Default)]
+pub(crate) struct Cache([CacheEntry; ENTRIES]);
+
+#[repr(C, align(64))]
+#[derive(Debug, Default)]
+struct CacheEntry {
+    key: [AtomicU64; 6],
+    /// The record's number plus one; 0 is empty.
+    record: AtomicU32,
+    generation: AtomicU32,
+    turned: AtomicU32,
+}
+
+/// What the cache or the table knows of a packet's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) record: u32,
+    pub(crate) generation: u32,
+    /// Whether the packet comes from the far end of a forwarded connection.
+    pub(crate) turned: bool,
+}
+
+impl Known {
+    #[inline]
+    pub(crate) fn direction(&self, seen: Direction) -> Direction {
+        if self.turned {
+            seen.turned()
+        } else {
+            seen
+        }
+    }
+}
+
+impl Cache {
+    #[inline]
+    fn entry(&self, key: &Key) -> Option<&CacheEntry> {
+        // The ports tell neighbouring connections apart best; the addresses help where there are none.
+        let mixed = (key.0[4] ^ key.0[3]).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0.get((mixed >> 60) as usize)
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, key: &Key) -> Option<Known> {
+        let entry = self.entry(key)?;
+        let differs = entry
+            .key
+            .iter()
+            .zip(key.0)
+            .fold(0, |differs, (mine, yours)| differs | (mine.load(Relaxed) ^ yours));
+        if differs != 0 {
+            return None;
+        }
+        Some(Known {
+            record: entry.record.load(Relaxed).checked_sub(1)?,
+            generation: entry.generation.load(Relaxed),
+            turned: entry.turned.load(Relaxed) != 0,
+        })
+    }
+
+    #[inline]
+    pub(crate) fn remember(&self, key: &Key, known: &Known) {
+        if let Some(entry) = self.entry(key) {
+            for (mine, yours) in entry.key.iter().zip(key.0) {
+                mine.store(yours, Relaxed);
+            }
+            entry.record.store(known.record + 1, Relaxed);
+            entry.generation.store(known.generation, Relaxed);
+            entry.turned.store(known.turned.into(), Relaxed);
+        }
+    }
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
+
+//! What connections moved whose records are gone, and the collecting of those records.
+//!
+//! A record is collected in steps, so that no packet can count in a record that has become
+//! another's: it ends, stays visible for a while, leaves the index, a grace period passes, and only
+//! then its final counters are added here and to its fd, and it becomes free.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::arena::Linked;
+use crate::connection::Meta;
+use crate::counters::Totals;
+use crate::counters::Traffic;
+use crate::cpu::Pinned;
+use crate::engine::Engine;
+use crate::engine::Memory;
+
+/// What closed connections moved. The module keeps it behind one lock, which a reader holds while
+/// it copies a handful of records and the collector while it adds one up.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    closed: Totals,
+}
+
+/// A connection that was added up.
+#[derive(Clone, Copy, Debug)]
+pub struct Settled {
+    /// The number of its record.
+    pub record: u32,
+    /// The number of its fd.
+    pub fd: Option<u32>,
+    /// What it moved.
+    pub totals: Totals,
+    /// What its local end or initiator sent.
+    pub sent: Traffic,
+    /// What it received.
+    pub received: Traffic,
+}
+
+/// Readers that are in the middle of their copy and have to be told what changes behind them.
+pub trait Readers {
+    /// A connection's counters went from its record into the ledger and its fd.
+    fn settled(&mut self, settled: &Settled);
+
+    /// The fd of that number is gone.
+    fn fd_gone(&mut self, fd: u32);
+}
+
+impl Ledger {
+    /// What connections moved whose records are gone.
+    pub fn closed(&self) -> &Totals {
+        &self.closed
+    }
+
+    /// Adds up one record of `limbo` and frees it; false if none is left.
+    ///
+    /// A grace period has passed since `limbo` was collected.
+    pub fn settle<M: Memory>(
+        &mut self,
+        engine: &Engine<M>,
+        limbo: &mut Limbo,
+        readers: &mut impl Readers,
+    ) -> bool {
+        let Some(record) = limbo.0.pop(engine) else {
+            return false;
+        };
+        let Some(connection) = engine.connections().get(record) else {
+            return false;
+        };
+        let settled = Settled {
+            record,
+            fd: connection.fd(),
+            totals: connection.totals(),
+            sent: connection.sent.copy().traffic,
+            received: connection.received.copy().traffic,
+        };
+        self.closed.add(&settled.totals);
+        connection.clear();
+        readers.settled(&settled);
+        if let Some(fd) = settled.fd {
+            if engine.fds().settle(fd, &settled.sent, &settled.received) {
+                readers.fd_gone(fd);
+            }
+        }
+        engine.connections().give_back(record);
+        true
+    }
+}
+
+/// A queue of records, linked through them.
+#[derive(Debug, Default)]
+struct Queue {
+    first: u32,
+    last: u32,
+}
+
+impl Queue {
+    fn push<M: Memory>(&mut self, engine: &Engine<M>, record: u32) {
+        let link = |number: u32| engine.connections().get(number).map(Linked::next);
+        if let Some(next) = link(record) {
+            next.store(0, Relaxed);
+        }
+        match self.last.checked_sub(1).and_then(link) {
+            Some(next) => next.store(record + 1, Relaxed),
+            None => self.first = record + 1,
+        }
+        self.last = record + 1;
+    }
+
+    fn peek(&self) -> Option<u32> {
+        self.first.checked_sub(1)
+    }
+
+    fn pop<M: Memory>(&mut self, engine: &Engine<M>) -> Option<u32> {
+        let record = self.peek()?;
+        let connection = engine.connections().get(record)?;
+        self.first = connection.next().load(Relaxed);
+        if self.first == 0 {
+            self.last = 0;
+        }
+        Some(record)
+    }
+}
+
+/// Records that have left the index and wait for a grace period.
+#[derive(Debug, Default)]
+pub struct Limbo(Queue);
+
+impl Limbo {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.first == 0
+    }
+}
+
+/// Finds the connections that are over.
+#[derive(Debug, Default)]
+pub struct Sweeper {
+    /// Ended connections that are still shown, the earliest first.
+    shown: Queue,
+    next_connection: u32,
+    next_fd: u32,
+}
+
+/// Which connections a sweep takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sweep {
+    /// Those whose time has come; looks at no more than so many records for idle ones.
+    Due(u32),
+    /// Those whose network namespace is gone, see [`Engine::end_netns`], wherever they are.
+    Gone,
+}
+
+impl Sweeper {
+    /// Ends idle connections, and takes those out of the index that have been shown long enough.
+    ///
+    /// The caller waits for a grace period, then settles what it got.
+    pub fn collect<M: Memory, P: Pinned>(
+        &mut self,
+        engine: &Engine<M>,
+        pin: impl Fn() -> P,
+        now: u64,
+        sweep: Sweep,
+    ) -> Limbo {
+        if let Sweep::Due(records) = sweep {
+            self.end_idle(engine, &pin, now, records);
+        }
+        self.take_ended(engine);
+        let mut limbo = Limbo::default();
+        let mut kept = Queue::default();
+        let urgent = engine.is_under_pressure();
+        while let Some(record) = self.shown.peek() {
+            let Some(connection) = engine.connections().get(record) else {
+                break;
+            };
+            let take = match sweep {
+                Sweep::Gone => connection.meta().has(Meta::NETNS_GONE),
+                Sweep::Due(_) => {
+                    let shown = now.saturating_sub(connection.ended_at());
+                    if !urgent && shown < engine.timeouts().closed {
+                        // The rest ended later.
+                        break;
+                    }
+                    true
+                }
+            };
+            self.shown.pop(engine);
+            if take {
+                engine.remove(&pin(), record);
+                limbo.0.push(engine, record);
+            } else {
+                kept.push(engine, record);
+            }
+        }
+        if sweep == Sweep::Gone {
+            self.shown = kept;
+        }
+        limbo
+    }
+
+    fn end_idle<M: Memory, P: Pinned>(
+        &mut self,
+        engine: &Engine<M>,
+        pin: &impl Fn() -> P,
+        now: u64,
+        records: u32,
+    ) {
+        let start = self.next_connection;
+        let mut looked = 0;
+        for (number, connection) in engine.connections().ever_used(start).take(records as usize) {
+            looked += 1;
+            let meta = connection.meta();
+            if !meta.has(Meta::IN_USE) || meta.has(Meta::ENDED) {
+                continue;
+            }
+            let timeout = engine.timeouts().idle(connection.key().protocol(), meta.state());
+            if now.saturating_sub(connection.last_seen()) >= timeout {
+                engine.end(&pin(), number, connection, Meta::TIMED_OUT, now);
+            }
+        }
+        self.next_connection = if looked < records { 0 } else { start + looked };
+    }
+
+    /// Moves what has ended since the last time to the end of what is shown, in order.
+    fn take_ended<M: Memory>(&mut self, engine: &Engine<M>) {
+        let mut latest = engine.take_ended();
+        let mut in_order = 0;
+        while let Some(connection) = latest.checked_sub(1).and_then(|n| engine.connections().get(n))
+        {
+            let before = connection.next().swap(in_order, Relaxed);
+            in_order = latest;
+            latest = before;
+        }
+        while let Some(record) = in_order.checked_sub(1) {
+            let Some(connection) = engine.connections().get(record) else {
+                break;
+            };
+            in_order = connection.next().load(Relaxed);
+            self.shown.push(engine, record);
+        }
+    }
+
+    /// Frees fds that have been without connections for long enough, or whose network namespace is
+    /// gone. The caller holds the ledger's lock.
+    pub fn expire_fds<M: Memory, P: Pinned>(
+        &mut self,
+        engine: &Engine<M>,
+        pin: impl Fn() -> P,
+        now: u64,
+        sweep: Sweep,
+        readers: &mut impl Readers,
+    ) {
+        let (start, records, timeout) = match sweep {
+            Sweep::Due(records) => (self.next_fd, records, Some(engine.timeouts().fd)),
+            Sweep::Gone => (0, u32::MAX, None),
+        };
+        let fds = engine.fds();
+        let mut looked = 0;
+        for (number, _) in fds.arena().ever_used(start).take(records as usize) {
+            looked += 1;
+            if fds.expire(&pin, number, now, timeout) {
+                readers.fd_gone(number);
+            }
+        }
+        if let Sweep::Due(_) = sweep {
+            self.next_fd = if looked < records { 0 } else { start + looked };
+        }
+    }
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
+
+//! The numbers of `include/mutex.h` in words, the same in the kernel's text and in every export.
+
+use core::fmt;
+
+use crate::abi::*;
+use crate::parse::protocol;
+use crate::parse::Untracked;
+
+/// A protocol number's name as in `/etc/protocols`, `None` if it has none here.
+pub fn protocol_name(number: u8) -> Option<&'static str> {
+    Some(match number {
+        protocol::ICMP => "icmp",
+        2 => "igmp",
+        4 => "ipip",
+        protocol::TCP => "tcp",
+        protocol::UDP => "udp",
+        protocol::DCCP => "dccp",
+        41 => "ipv6",
+        47 => "gre",
+        50 => "esp",
+        protocol::AH => "ah",
+        protocol::ICMPV6 => "icmpv6",
+        89 => "ospf",
+        103 => "pim",
+        112 => "vrrp",
+        protocol::SCTP => "sctp",
+        protocol::UDPLITE => "udplite",
+        _ => return None,
+    })
+}
+
+/// Shows a protocol by name, or by number where it has none.
+pub struct Protocol(pub u8);
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match protocol_name(self.0) {
+            Some(name) => f.pad(name),
+            None => fmt::Display::fmt(&self.0, f),
+        }
+    }
+}
+
+/// A connection state's name; `ss` writes TCP's the same way but for case.
+pub fn state_name(state: u8) -> &'static str {
+    match u32::from(state) {
+        MUTEX_STATE_ESTABLISHED => "established",
+        MUTEX_STATE_SYN_SENT => "syn-sent",
+        MUTEX_STATE_SYN_RECV => "syn-recv",
+        MUTEX_STATE_FIN_WAIT1 => "fin-wait-1",
+        MUTEX_STATE_FIN_WAIT2 => "fin-wait-2",
+        MUTEX_STATE_TIME_WAIT => "time-wait",
+        MUTEX_STATE_CLOSED => "closed",
+        MUTEX_STATE_CLOSE_WAIT => "close-wait",
+        MUTEX_STATE_LAST_ACK => "last-ack",
+        MUTEX_STATE_CLOSING => "closing",
+        MUTEX_STATE_ONE_WAY => "one-way",
+        MUTEX_STATE_TWO_WAY => "two-way",
+        _ => "unknown",
+    }
+}
+
+/// The flags of a connection with their names.
+pub const CONNECTION_FLAGS: [(u32, &str); 5] = [
+    (MUTEX_CONNECTION_FORWARDED, "forwarded"),
+    (MUTEX_CONNECTION_ADOPTED, "adopted"),
+    (MUTEX_CONNECTION_RESET, "reset"),
+    (MUTEX_CONNECTION_TIMED_OUT, "timed-out"),
+    (MUTEX_CONNECTION_NETNS_GONE, "netns-gone"),
+];
+
+/// Shows a connection's flags with commas between them, `-` if there are none.
+pub struct ConnectionFlags(pub u32);
+
+impl fmt::Display for ConnectionFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (flag, name) in CONNECTION_FLAGS {
+            if self.0 & flag != 0 {
+                write!(f, "{separator}{name}")?;
+                separator = ",";
+            }
+        }
+        if separator.is_empty() {
+            f.write_str("-")?;
+        }
+        Ok(())
+    }
+}
+
+impl Untracked {
+    /// The reason in one word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Untracked::TableFull => "table_full",
+            Untracked::Allocation => "allocation",
+            Untracked::Fragment => "fragment",
+            Untracked::Truncated => "truncated",
+            Untracked::InvalidHeader => "invalid_header",
+            Untracked::Policy => "policy",
+        }
+    }
+}

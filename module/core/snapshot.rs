@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
+
+//! Copying the books while they are being written, so that they balance.
+//!
+//! The totals are read, then the connections are copied one after the other, then what the ledger
+//! and the untracked counters hold, then, after a grace period, the totals again. A packet counts
+//! in its record before it counts in the totals, both inside one RCU read side. So what the first
+//! reading of the totals holds is in the copy, and what the copy holds is in the second.
+//!
+//! A record that is settled during the copy must be in it once. If it was copied before, its final
+//! counters are not to count with the closed ones: [`Cursor`] is told and takes them off again.
+
+use core::ops::DerefMut;
+
+use crate::abi::*;
+use crate::connection::Meta;
+use crate::counters::Totals;
+use crate::engine::Engine;
+use crate::engine::Memory;
+use crate::fd::FdSums;
+use crate::ledger::Ledger;
+use crate::ledger::Settled;
+use crate::parse::Untracked;
+use crate::wire::Wire;
+
+/// Records in a block at the most; copied under the ledger's lock.
+const BLOCK_RECORDS: u32 = 64;
+
+/// Records looked at, in use or not, before the ledger's lock is let go.
+const BLOCK_LOOKS: u32 = 1024;
+
+/// Room that [`Image::next`] needs: the largest block.
+pub const BLOCK_BYTES: usize = mutex_block::SIZE + BLOCK_RECORDS as usize * mutex_connection::SIZE;
+
+/// Where in the records a reader is.
+///
+/// `S` holds one [`FdSums`] for each fd there may be; fds beyond its end are passed over.
+#[derive(Debug)]
+pub struct Cursor<S> {
+    next_connection: u32,
+    next_fd: u32,
+    /// What settled connections moved that were copied before they were settled.
+    repaid: Totals,
+    sums: S,
+    /// The only network namespace to show.
+    netns: Option<u32>,
+    /// Moves times since boot to Unix time.
+    offset: u64,
+}
+
+impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
+    /// At the beginning; `sums` are all zero.
+    pub fn new(sums: S, netns: Option<u32>, offset: u64) -> Self {
+        Cursor { next_connection: 0, next_fd: 0, repaid: Totals::ZERO, sums, netns, offset }
+    }
+
+    /// To be called for every [`crate::ledger::Readers::settled`].
+    pub fn settled(&mut self, settled: &Settled) {
+        if settled.record >= self.next_connection {
+            return;
+        }
+        self.repaid.add(&settled.totals);
+        if let Some(sums) = settled.fd.and_then(|fd| self.sums.get_mut(fd as usize)) {
+            sums.sent.subtract(&settled.sent);
+            sums.received.subtract(&settled.received);
+        }
+    }
+
+    /// To be called for every [`crate::ledger::Readers::fd_gone`].
+    pub fn fd_gone(&mut self, fd: u32) {
+        if let Some(sums) = self.sums.get_mut(fd as usize) {
+            *sums = FdSums::default();
+        }
+    }
+
+    fn shows(&self, netns: u32) -> bool {
+        self.netns.is_none_or(|only| only == netns)
+    }
+
+    /// Copies some connections; false when all were. The caller holds the ledger's lock.
+    pub fn connections<M: Memory>(
+        &mut self,
+        engine: &Engine<M>,
+        _ledger: &Ledger,
+        mut copy: impl FnMut(&mutex_connection),
+    ) -> bool {
+        let arena = engine.connections();
+        let mut copied = 0;
+        for _ in 0..BLOCK_LOOKS {
+            if self.next_connection >= arena.ever_used_end() {
+                return false;
+            }
+            let Some(connection) = arena.get(self.next_connection) else {
+                return false;
+            };
+            self.next_connection += 1;
+            if !connection.meta().has(Meta::IN_USE) {
+                continue;
+            }
+            let fd = connection.fd();
+            let wire = connection.to_wire(self.offset);
+            if let Some(sums) = fd.and_then(|fd| self.sums.get_mut(fd as usize)) {
+                sums.sent.add(&wire.sent);
+                sums.received.add(&wire.received);
+            }
+            if self.shows(wire.netns) {
+                copy(&wire);
+                copied += 1;
+                if copied == BLOCK_RECORDS {
+                    break;
+                }
+            }
+        }
+        true
+    }
+
+    /// Copies some fds; false when all were. The caller holds the ledger's lock, and all
+    /// connections were copied before.
+    pub fn fds<M: Memory>(
+        &mut self,
+        engine: &Engine<M>,
+        ledger: &Ledger,
+        mut copy: impl FnMut(&mutex_fd),
+    ) -> bool {
+        let arena = engine.fds().arena();
+        let mut copied = 0;
+        for _ in 0..BLOCK_LOOKS {
+            if self.next_fd >= arena.ever_used_end() {
+                return false;
+            }
+            let fd = self.fd(engine, ledger, self.next_fd);
+            self.next_fd += 1;
+            if let Some(fd) = fd {
+                copy(&fd);
+                copied += 1;
+                if copied == BLOCK_RECORDS {
+                    break;
+                }
+            }
+        }
+        true
+    }
+
+    /// Copies the fd of that number, if it is one and to be shown. As for [`Cursor::fds`].
+    pub fn fd<M: Memory>(
+        &self,
+        engine: &Engine<M>,
+        _ledger: &Ledger,
+        number: u32,
+    ) -> Option<mutex_fd> {
+        let fd = engine.fds().arena().get(number)?;
+        let sums = self.sums.get(number as usize)?;
+        (fd.is_in_use() && self.shows(fd.netns())).then(|| fd.to_wire(sums, self.offset))
+    }
+
+    /// What connections moved that are not among those copied, settled before or since.
+    pub fn closed(&self, ledger: &Ledger) -> Totals {
+        let mut closed = *ledger.closed();
+        closed.subtract(&self.repaid);
+        closed
+    }
+}
+
+/// When an image is begun.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Unix time in nanoseconds.
+    pub unix: u64,
+    /// Nanoseconds since boot.
+    pub boot: u64,
+}
+
+impl Moment {
+    /// What moves times since boot to Unix time.
+    pub fn offset(&self) -> u64 {
+        self.unix.wrapping_sub(self.boot)
+    }
+}
+
+/// What a header says of the host and the reader.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// When the image is begun.
+    pub moment: Moment,
+    /// The kernel's boot id.
+    pub boot_id: [u8; 16],
+    /// Inode number of the reader's network namespace.
+    pub netns: u32,
+    /// Whether that is not the first one, so that only its connections are shown.
+    pub filtered: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Header,
+    Status,
+    TotalsBefore,
+    Connections,
+    Fds,
+    Closed,
+    Untracked,
+    Grace,
+    TotalsAfter,
+    End,
+    Done,
+}
+
+/// What [`Image::next`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Wrote so many bytes; 0 if there was nothing to write just now.
+    Bytes(usize),
+    /// Needs a grace period to pass before it is called again.
+    Grace,
+    /// Is complete.
+    Done,
+}
+
+/// An image of the books, written piece by piece.
+#[derive(Debug)]
+pub struct Image {
+    origin: Origin,
+    phase: Phase,
+    end: mutex_end,
+}
+
+impl Image {
+    /// At its beginning.
+    pub fn new(origin: Origin) -> Self {
+        Image { origin, phase: Phase::Header, end: mutex_end::default() }
+    }
+
+    /// Writes the next piece to the start of `out`, of at least [`BLOCK_BYTES`].
+    ///
+    /// `cursor` shows what `origin` says, and is at its beginning the first time; `crc` is CRC-32
+    /// (IEEE 802.3). The caller holds the ledger's lock, not inside an RCU read
+    /// side. Too small an `out` ends the image early, which its reader notices.
+    pub fn next<M: Memory, S: DerefMut<Target = [FdSums]>>(
+        &mut self,
+        engine: &Engine<M>,
+        ledger: &Ledger,
+        cursor: &mut Cursor<S>,
+        out: &mut [u8],
+        crc: impl Fn(&[u8]) -> u32,
+    ) -> Piece {
+        let moment = self.origin.moment;
+        let mut block = Block::new(out);
+        match self.phase {
+            Phase::Header => {
+                self.phase = Phase::Status;
+                let header = mutex_header {
+                    magic: MUTEX_MAGIC,
+                    version: MUTEX_VERSION,
+                    header_size: mutex_header::SIZE as u32,
+                    flags: if self.origin.filtered { MUTEX_IMAGE_FILTERED } else { 0 },
+                    netns: self.origin.netns,
+                    time_ns: moment.unix,
+                    boottime_ns: moment.boot,
+                    loaded_ns: engine.loaded_at().wrapping_add(moment.offset()),
+                    boot_id: self.origin.boot_id,
+                    reserved: 0,
+                    crc: 0,
+                };
+                return self.written(sealed_header(header, out, crc));
+            }
+            Phase::Status => {
+                self.phase = Phase::TotalsBefore;
+                block.push(MUTEX_BLOCK_STATUS, &engine.status(moment.boot));
+            }
+            Phase::TotalsBefore => {
+                self.phase = Phase::Connections;
+                block.push(MUTEX_BLOCK_TOTALS_BEFORE, &engine.totals());
+            }
+            Phase::Connections => {
+                let more = cursor.connections(engine, ledger, |connection| {
+                    block.push(MUTEX_BLOCK_CONNECTION, connection);
+                });
+                if !more {
+                    self.phase = Phase::Fds;
+                }
+                self.end.connections += u64::from(block.count);
+            }
+            Phase::Fds => {
+                let more = cursor.fds(engine, ledger, |fd| block.push(MUTEX_BLOCK_FD, fd));
+                if !more {
+                    self.phase = Phase::Closed;
+                }
+                self.end.fds += u64::from(block.count);
+            }
+            Phase::Closed => {
+                self.phase = Phase::Untracked;
+                block.push(MUTEX_BLOCK_CLOSED, &cursor.closed(ledger));
+            }
+            Phase::Untracked => {
+                self.phase = Phase::Grace;
+                for reason in Untracked::ALL {
+                    let record = mutex_untracked {
+                        reason: reason as u32,
+                        reserved: 0,
+                        totals: engine.untracked(reason),
+                    };
+                    block.push(MUTEX_BLOCK_UNTRACKED, &record);
+                }
+            }
+            Phase::Grace => {
+                self.phase = Phase::TotalsAfter;
+                return Piece::Grace;
+            }
+            Phase::TotalsAfter => {
+                self.phase = Phase::End;
+                block.push(MUTEX_BLOCK_TOTALS_AFTER, &engine.totals());
+            }
+            Phase::End => {
+                self.phase = Phase::Done;
+                let mut end = self.end;
+                end.bytes += (mutex_block::SIZE + mutex_end::SIZE) as u64;
+                block.push(MUTEX_BLOCK_END, &end);
+            }
+            Phase::Done => return Piece::Done,
+        }
+        let bytes = block.seal(crc);
+        self.written(bytes)
+    }
+
+    fn written(&mut self, bytes: Option<usize>) -> Piece {
+        match bytes {
+            Some(bytes) => {
+                self.end.bytes += bytes as u64;
+                Piece::Bytes(bytes)
+            }
+            None => {
+                self.phase = Phase::Done;
+                Piece::Done
+            }
+        }
+    }
+}
+
+fn sealed_header(
+    mut header: mutex_header,
+    out: &mut [u8],
+    crc: impl Fn(&[u8]) -> u32,
+) -> Option<usize> {
+    header.put(out)?;
+    header.crc = crc(out.get(..mutex_header::SIZE)?);
+    header.put(out)?;
+    Some(mutex_header::SIZE)
+}
+
+/// A block in the making.
+struct Block<'a> {
+    out: &'a mut [u8],
+    header: mutex_block,
+    count: u32,
+    length: usize,
+    overflowed: bool,
+}
+
+impl<'a> Block<'a> {
+    fn new(out: &'a mut [u8]) -> Self {
+        Block {
+            out,
+            header: mutex_block::default(),
+            count: 0,
+            length: mutex_block::SIZE,
+            overflowed: false,
+        }
+    }
+
+    /// Adds a record; all of a block are of one kind.
+    fn push<T: Wire>(&mut self, kind: u32, record: &T) {
+        self.header.kind = kind as u16;
+        self.header.record_size = T::SIZE as u32;
+        match self.out.get_mut(self.length..).and_then(|room| record.put(room)) {
+            Some(_) => {
+                self.length += T::SIZE;
+                self.count += 1;
+            }
+            None => self.overflowed = true,
+        }
+    }
+
+    /// Puts the header in front and returns the block's length: 0 without records, `None` if they
+    /// found no room.
+    fn seal(mut self, crc: impl Fn(&[u8]) -> u32) -> Option<usize> {
+        if self.overflowed {
+            return None;
+        }
+        if self.count == 0 {
+            return Some(0);
+        }
+        self.header.count = self.count;
+        self.header.put(self.out)?;
+        self.header.crc = crc(self.out.get(..self.length)?);
+        self.header.put(self.out)?;
+        Some(self.length)
+    }
+}

@@ -1,0 +1,597 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
+
+//! The books balance, whatever happens in whatever order.
+//!
+//! The engine runs as in the kernel, with stand-ins for what the kernel gives: being pinned to a CPU
+//! is holding its lock, an RCU read side is a read lock, and a grace period takes the write lock.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::RwLock;
+
+use mutex_core::abi::*;
+use mutex_core::connection::Connection;
+use mutex_core::counters::Direction;
+use mutex_core::counters::Totals;
+use mutex_core::counters::Traffic;
+use mutex_core::cpu::Cpu;
+use mutex_core::cpu::Pinned;
+use mutex_core::engine::Buffer;
+use mutex_core::engine::Cpus;
+use mutex_core::engine::Engine;
+use mutex_core::engine::Memory;
+use mutex_core::engine::Ownership;
+use mutex_core::engine::Parts;
+use mutex_core::engine::Segments;
+use mutex_core::fd::Fd;
+use mutex_core::fd::FdSums;
+use mutex_core::fd::Owner;
+use mutex_core::index::buckets_for;
+use mutex_core::index::Bucket;
+use mutex_core::ledger::Ledger;
+use mutex_core::ledger::Readers;
+use mutex_core::ledger::Settled;
+use mutex_core::ledger::Sweep;
+use mutex_core::ledger::Sweeper;
+use mutex_core::parse::Family;
+use mutex_core::snapshot::Cursor;
+use mutex_core::snapshot::Image;
+use mutex_core::snapshot::Moment;
+use mutex_core::snapshot::Origin;
+use mutex_core::snapshot::Piece;
+use mutex_core::snapshot::BLOCK_BYTES;
+use mutex_core::state::Timeouts;
+use mutex_core::wire::Wire;
+use proptest::prelude::*;
+
+const SECOND: u64 = 1_000_000_000;
+const NETNS: u32 = 7;
+
+#[derive(Default)]
+struct HostCpu {
+    lock: Mutex<()>,
+    cpu: Cpu,
+}
+
+struct HostCpus(Vec<HostCpu>);
+
+impl Cpus for HostCpus {
+    fn for_each(&self, mut show: impl FnMut(&Cpu)) {
+        self.0.iter().for_each(|cpu| show(&cpu.cpu));
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.len() * size_of::<Cpu>()
+    }
+}
+
+struct PinnedTo<'a>(&'a Cpu, #[expect(dead_code)] MutexGuard<'a, ()>);
+
+impl Pinned for PinnedTo<'_> {
+    fn cpu(&self) -> &Cpu {
+        self.0
+    }
+}
+
+struct Host;
+
+impl Memory for Host {
+    type Connections = Vec<Connection>;
+    type Fds = Vec<Fd>;
+    type Buckets = Vec<Bucket>;
+    type Cpus = HostCpus;
+}
+
+#[derive(Default)]
+struct Shelf {
+    ledger: Ledger,
+    readers: ReaderList,
+}
+
+#[derive(Default)]
+struct ReaderList(HashMap<u64, Cursor<Vec<FdSums>>>);
+
+impl Readers for ReaderList {
+    fn settled(&mut self, settled: &Settled) {
+        self.0.values_mut().for_each(|cursor| cursor.settled(settled));
+    }
+
+    fn fd_gone(&mut self, fd: u32) {
+        self.0.values_mut().for_each(|cursor| cursor.fd_gone(fd));
+    }
+}
+
+/// The module around the engine.
+struct Books {
+    engine: Engine<Host>,
+    rcu: RwLock<()>,
+    sweeper: Mutex<Sweeper>,
+    shelf: Mutex<Shelf>,
+    last_reader: AtomicU64,
+}
+
+fn many<T: Default>(count: usize) -> Vec<T> {
+    std::iter::repeat_with(T::default).take(count).collect()
+}
+
+impl Books {
+    fn new(connections: u32, fds: u32, cpus: usize) -> Self {
+        let parts = Parts {
+            connections: many(connections as usize),
+            connection_buckets: many(buckets_for(connections)),
+            fds: many(fds as usize),
+            fd_buckets: many(buckets_for(fds)),
+            cpus: HostCpus(many(cpus)),
+            random: [11, 22, 33, 44, 55, 66, 77, 88]
+                .map(|n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            timeouts: Timeouts {
+                tcp_opening: 5 * SECOND,
+                tcp: 100 * SECOND,
+                tcp_closing: 10 * SECOND,
+                one_way: 5 * SECOND,
+                two_way: 8 * SECOND,
+                icmp: 3 * SECOND,
+                closed: 2 * SECOND,
+                fd: 4 * SECOND,
+            },
+            now: 0,
+        };
+        Books {
+            engine: Engine::new(parts).expect("powers of two"),
+            rcu: RwLock::default(),
+            sweeper: Mutex::default(),
+            shelf: Mutex::default(),
+            last_reader: AtomicU64::new(0),
+        }
+    }
+
+    fn pin(&self, cpu: usize) -> PinnedTo<'_> {
+        let cpu = &self.engine.cpus().0[cpu];
+        PinnedTo(&cpu.cpu, cpu.lock.lock().expect("nobody panics while pinned"))
+    }
+
+    fn count(&self, cpu: usize, packet: &TestPacket, now: u64) {
+        let bytes = packet.bytes();
+        let buffer = Buffer {
+            direction: packet.direction,
+            family: Family::V4,
+            bytes: &bytes,
+            length: packet.length(),
+            segments: packet.segments,
+            netns: NETNS,
+            interface: 3,
+            now,
+            has_socket: packet.direction == Direction::Sent,
+        };
+        let _read_side = self.rcu.read().expect("nobody panics in a read side");
+        self.engine.count(&self.pin(cpu), &buffer, |_| packet.owner());
+    }
+
+    fn sweep(&self, cpu: usize, sweep: Sweep, now: u64) {
+        let mut sweeper = self.sweeper.lock().expect("no panic");
+        let mut limbo = sweeper.collect(&self.engine, || self.pin(cpu), now, sweep);
+        self.grace_period();
+        loop {
+            let shelf = &mut *self.shelf.lock().expect("no panic");
+            if !shelf.ledger.settle(&self.engine, &mut limbo, &mut shelf.readers) {
+                break;
+            }
+        }
+        let shelf = &mut *self.shelf.lock().expect("no panic");
+        sweeper.expire_fds(&self.engine, || self.pin(cpu), now, sweep, &mut shelf.readers);
+    }
+
+    fn grace_period(&self) {
+        drop(self.rcu.write().expect("no panic"));
+    }
+
+    fn snapshot(&self) -> Snapshot<'_> {
+        let id = self.last_reader.fetch_add(1, Relaxed);
+        let fds = self.engine.fds().arena().ever_used_end() as usize;
+        let cursor = Cursor::new(many(fds), None, 0);
+        self.shelf.lock().expect("no panic").readers.0.insert(id, cursor);
+        let origin = Origin {
+            moment: Moment { unix: 0, boot: 0 },
+            boot_id: [0; 16],
+            netns: NETNS,
+            filtered: false,
+        };
+        Snapshot { books: self, id, image: Image::new(origin), bytes: Vec::new() }
+    }
+
+    fn read(&self) -> Seen {
+        let mut snapshot = self.snapshot();
+        while snapshot.step() {}
+        snapshot.seen()
+    }
+}
+
+struct Snapshot<'a> {
+    books: &'a Books,
+    id: u64,
+    image: Image,
+    bytes: Vec<u8>,
+}
+
+impl Snapshot<'_> {
+    fn step(&mut self) -> bool {
+        let mut block = [0; BLOCK_BYTES];
+        let piece = {
+            let shelf = &mut *self.books.shelf.lock().expect("no panic");
+            let cursor = shelf.readers.0.get_mut(&self.id).expect("the reader is listed");
+            self.image.next(&self.books.engine, &shelf.ledger, cursor, &mut block, |_| 0)
+        };
+        match piece {
+            Piece::Bytes(count) => self.bytes.extend_from_slice(&block[..count]),
+            Piece::Grace => self.books.grace_period(),
+            Piece::Done => return false,
+        }
+        true
+    }
+
+    fn seen(&self) -> Seen {
+        Seen::new(&self.bytes)
+    }
+}
+
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        self.books.shelf.lock().expect("no panic").readers.0.remove(&self.id);
+    }
+}
+
+/// An image taken apart.
+#[derive(Default)]
+struct Seen {
+    before: Totals,
+    after: Totals,
+    sum: Totals,
+    connections: Vec<mutex_connection>,
+    fds: Vec<mutex_fd>,
+    end: mutex_end,
+}
+
+impl Seen {
+    fn new(bytes: &[u8]) -> Self {
+        let mut seen = Seen::default();
+        let (header, mut rest) = mutex_header::take(bytes);
+        assert_eq!((header.magic, header.version), (MUTEX_MAGIC, MUTEX_VERSION));
+        while !rest.is_empty() {
+            let (block, records) = mutex_block::take(rest);
+            let (mine, others) = records.split_at((block.record_size * block.count) as usize);
+            for record in mine.chunks_exact(block.record_size as usize) {
+                seen.take(block.kind.into(), record);
+            }
+            rest = others;
+        }
+        assert_eq!(seen.end.bytes, bytes.len() as u64);
+        assert_eq!(seen.end.connections, seen.connections.len() as u64);
+        assert_eq!(seen.end.fds, seen.fds.len() as u64);
+        seen
+    }
+
+    fn take(&mut self, kind: u32, record: &[u8]) {
+        match kind {
+            MUTEX_BLOCK_TOTALS_BEFORE => self.before = Totals::take(record).0,
+            MUTEX_BLOCK_TOTALS_AFTER => self.after = Totals::take(record).0,
+            MUTEX_BLOCK_CLOSED => self.sum.add(&Totals::take(record).0),
+            MUTEX_BLOCK_UNTRACKED => self.sum.add(&mutex_untracked::take(record).0.totals),
+            MUTEX_BLOCK_CONNECTION => {
+                let connection = mutex_connection::take(record).0;
+                let (sent, received) = if connection.flags & MUTEX_CONNECTION_FORWARDED != 0 {
+                    (Direction::ForwardedSent, Direction::ForwardedReceived)
+                } else {
+                    (Direction::Sent, Direction::Received)
+                };
+                self.sum.of_mut(sent).add(&connection.sent);
+                self.sum.of_mut(received).add(&connection.received);
+                self.connections.push(connection);
+            }
+            MUTEX_BLOCK_FD => self.fds.push(mutex_fd::take(record).0),
+            MUTEX_BLOCK_END => self.end = mutex_end::take(record).0,
+            _ => assert_eq!(kind, MUTEX_BLOCK_STATUS),
+        }
+    }
+
+    fn assert_bracket(&self) {
+        for direction in Direction::ALL {
+            let fields = |totals: &Totals| totals.of(direction).fields().map(|(_, value)| value);
+            let (before, sum, after) =
+                (fields(&self.before), fields(&self.sum), fields(&self.after));
+            for i in 0..4 {
+                assert!(
+                    before[i] <= sum[i] && sum[i] <= after[i],
+                    "{direction:?}: {before:?} <= {sum:?} <= {after:?}"
+                );
+            }
+        }
+        let ids: HashSet<u64> = self.connections.iter().map(|c| c.id).collect();
+        assert_eq!(ids.len(), self.connections.len(), "a connection is listed once");
+        for fd in &self.fds {
+            let mine = self.connections.iter().filter(|c| c.fd == fd.id);
+            let packets: u64 = mine.map(|c| c.sent.packets + c.received.packets).sum();
+            assert!(fd.sent.packets + fd.received.packets >= packets, "fd {}", fd.id);
+        }
+    }
+
+    fn assert_at_rest(&self) {
+        self.assert_bracket();
+        assert_eq!(self.before, self.after);
+    }
+}
+
+/// A packet of one of a few connections, so that they meet again and again.
+#[derive(Clone, Copy, Debug)]
+struct TestPacket {
+    flow: u16,
+    direction: Direction,
+    /// Forwarded packets: whether it comes from the far end.
+    reply: bool,
+    tcp_flags: Option<u8>,
+    payload: u16,
+    segments: Option<Segments>,
+    broken: bool,
+}
+
+impl TestPacket {
+    fn length(&self) -> u32 {
+        20 + if self.tcp_flags.is_some() { 20 } else { 8 } + u32::from(self.payload)
+    }
+
+    fn bytes(&self) -> [u8; 40] {
+        let mut bytes = [0; 40];
+        bytes[0] = if self.broken { 0x44 } else { 0x45 };
+        bytes[9] = if self.tcp_flags.is_some() { 6 } else { 17 };
+        let (near, far) = ([10, 0, 0, 1], [10, 0, 0, 2]);
+        let (near_port, far_port) = (1000 + self.flow, 80);
+        let outward = match self.direction {
+            Direction::Sent => true,
+            Direction::Received => false,
+            _ => !self.reply,
+        };
+        let ((source, source_port), (destination, destination_port)) = if outward {
+            ((near, near_port), (far, far_port))
+        } else {
+            ((far, far_port), (near, near_port))
+        };
+        bytes[12..16].copy_from_slice(&source);
+        bytes[16..20].copy_from_slice(&destination);
+        bytes[20..22].copy_from_slice(&u16::to_be_bytes(source_port));
+        bytes[22..24].copy_from_slice(&u16::to_be_bytes(destination_port));
+        if let Some(flags) = self.tcp_flags {
+            bytes[32] = 0x50;
+            bytes[33] = flags;
+        }
+        bytes
+    }
+
+    /// UDP connections share four sockets, one of which belongs to the kernel.
+    fn owner(&self) -> Ownership {
+        let socket = u64::from(self.flow % 4);
+        if self.tcp_flags.is_none() && socket == 3 {
+            return Ownership::Kernel;
+        }
+        Ownership::Process(Owner {
+            socket: socket + 1,
+            single: self.tcp_flags.is_some(),
+            inode: 100 + socket,
+            pid: 1,
+            ..Owner::default()
+        })
+    }
+
+    /// What it must add, reckoned here once more.
+    fn amount(&self) -> Traffic {
+        let (length, headers) =
+            (u64::from(self.length()), u64::from(self.length()) - u64::from(self.payload));
+        let packets = match self.segments {
+            Some(Segments { size, .. }) => u64::from(self.payload).div_ceil(size.into()).max(1),
+            None => 1,
+        };
+        if self.broken {
+            let payload = 0;
+            let packets = match self.segments {
+                Some(Segments { size, .. }) => length.div_ceil(size.into()).max(1),
+                None => 1,
+            };
+            return Traffic { packets, buffers: 1, bytes: length, payload };
+        }
+        Traffic {
+            packets,
+            buffers: 1,
+            bytes: length + (packets - 1) * headers,
+            payload: self.payload.into(),
+        }
+    }
+}
+
+fn any_packet(flows: u16) -> impl Strategy<Value = TestPacket> {
+    let direction = prop_oneof![
+        Just(Direction::Sent),
+        Just(Direction::Received),
+        Just(Direction::ForwardedSent)
+    ];
+    let flags = prop_oneof![
+        2 => Just(None),
+        1 => Just(Some(0x02)),
+        1 => Just(Some(0x12)),
+        3 => Just(Some(0x10)),
+        1 => Just(Some(0x11)),
+        1 => Just(Some(0x04)),
+    ];
+    let segments = prop_oneof![
+        4 => Just(None),
+        1 => (1u32..1500).prop_map(|size| Some(Segments { size, count: 1, headers: 0 })),
+    ];
+    let broken = prop::bool::weighted(0.05);
+    (0..flows, direction, any::<bool>(), flags, 0u16..3000, segments, broken).prop_map(
+        |(flow, direction, reply, tcp_flags, payload, segments, broken)| TestPacket {
+            flow,
+            direction,
+            reply,
+            tcp_flags,
+            payload,
+            segments,
+            broken,
+        },
+    )
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Packet(TestPacket),
+    Wait(u64),
+    Sweep(Sweep),
+    LoseNetns(u32),
+    Snapshot,
+    ReadOn,
+}
+
+fn any_step(flows: u16) -> impl Strategy<Value = Step> {
+    prop_oneof![
+        20 => any_packet(flows).prop_map(Step::Packet),
+        2 => (0..4 * SECOND).prop_map(Step::Wait),
+        2 => (1u32..40).prop_map(|records| Step::Sweep(Sweep::Due(records))),
+        1 => prop_oneof![Just(NETNS), Just(NETNS + 1)].prop_map(Step::LoseNetns),
+        2 => Just(Step::Snapshot),
+        6 => Just(Step::ReadOn),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Tables that are much too small, so that they are full most of the time.
+    #[test]
+    fn every_packet_is_in_the_books_once(steps in prop::collection::vec(any_step(40), 1..600)) {
+        let books = Books::new(16, 16, 1);
+        let mut sum = Totals::ZERO;
+        let mut now = SECOND;
+        let mut snapshots = Vec::new();
+        for step in steps {
+            match step {
+                Step::Packet(packet) => {
+                    books.count(0, &packet, now);
+                    let local = matches!(packet.direction, Direction::Sent | Direction::Received);
+                    if local {
+                        sum.of_mut(packet.direction).add(&packet.amount());
+                    } else {
+                        // Which of the two depends on who came first; the sum does not.
+                        sum.forwarded_sent.add(&packet.amount());
+                    }
+                }
+                Step::Wait(time) => now += time,
+                Step::Sweep(sweep) => books.sweep(0, sweep, now),
+                Step::LoseNetns(netns) => {
+                    books.engine.end_netns(|| books.pin(0), now, netns);
+                    books.sweep(0, Sweep::Gone, now);
+                }
+                Step::Snapshot => snapshots.push(books.snapshot()),
+                Step::ReadOn => snapshots.retain_mut(|snapshot| {
+                    let goes_on = snapshot.step();
+                    if !goes_on {
+                        snapshot.seen().assert_bracket();
+                    }
+                    goes_on
+                }),
+            }
+        }
+        drop(snapshots);
+        for _ in 0..2 {
+            let seen = books.read();
+            seen.assert_at_rest();
+            let mut counted = seen.sum;
+            let forwarded_received = counted.forwarded_received;
+            counted.forwarded_sent.add(&forwarded_received);
+            counted.forwarded_received = Traffic::ZERO;
+            prop_assert_eq!(counted, sum);
+            // In the end everything is collected, and still there.
+            for _ in 0..200 {
+                now += SECOND;
+                books.sweep(0, Sweep::Due(1000), now);
+            }
+        }
+        prop_assert_eq!(books.engine.connections().used(), 0);
+        prop_assert_eq!(books.engine.fds().arena().used(), 0);
+        let status = books.engine.status(now);
+        prop_assert_eq!(status.connections_active, 0);
+        prop_assert_eq!(status.fds_active, 0);
+        prop_assert_eq!(status.connections_total, status.connections_closed);
+    }
+}
+
+/// Two CPUs, a sweeper and two readers, all at once.
+#[test]
+fn readers_see_balanced_books_while_everything_moves() {
+    const PACKETS: u64 = 150_000;
+    let books = Books::new(256, 64, 2);
+    let clock = AtomicU64::new(SECOND);
+    let done = AtomicBool::new(false);
+    let expected = Mutex::new(Totals::ZERO);
+    let bracketed = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..2usize)
+            .map(|cpu| {
+                let (books, clock, expected) = (&books, &clock, &expected);
+                scope.spawn(move || {
+                    let mut random = 0x1234_5678_9abc_def1 + cpu as u64;
+                    let mut mine = Totals::ZERO;
+                    for _ in 0..PACKETS {
+                        random ^= random << 13;
+                        random ^= random >> 7;
+                        random ^= random << 17;
+                        let packet = TestPacket {
+                            flow: (random % 400) as u16,
+                            direction: if random & (1 << 20) == 0 {
+                                Direction::Sent
+                            } else {
+                                Direction::Received
+                            },
+                            reply: false,
+                            tcp_flags: match (random >> 24) & 7 {
+                                0 | 1 => None,
+                                2 => Some(0x02),
+                                3 => Some(0x11),
+                                4 => Some(0x04),
+                                _ => Some(0x10),
+                            },
+                            payload: ((random >> 32) & 0x3ff) as u16,
+                            segments: None,
+                            broken: false,
+                        };
+                        books.count(cpu, &packet, clock.fetch_add(SECOND / 2000, Relaxed));
+                        mine.of_mut(packet.direction).add(&packet.amount());
+                    }
+                    expected.lock().expect("no panic").add(&mine);
+                })
+            })
+            .collect();
+        scope.spawn(|| {
+            while !done.load(Relaxed) {
+                books.sweep(1, Sweep::Due(64), clock.load(Relaxed));
+            }
+        });
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    let seen = books.read();
+                    seen.assert_bracket();
+                    bracketed.fetch_add(u64::from(seen.before != seen.after), Relaxed);
+                }
+            });
+        }
+        for sender in senders {
+            sender.join().expect("no sender panics");
+        }
+        done.store(true, Relaxed);
+    });
+    assert!(bracketed.load(Relaxed) > 10, "snapshots were taken while packets passed");
+    let seen = books.read();
+    seen.assert_at_rest();
+    assert_eq!(seen.sum, *expected.lock().expect("no panic"));
+}

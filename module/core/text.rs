@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
+
+//! The text of `/proc/mutex/stats`, `connections` and `fds`, for people and scripts.
+//!
+//! `stats` is one `key value` a line; `connections` and `fds` are a header line and a line a record,
+//! fields separated by one space. Every file starts with `format 1`. Integers are in base units, 0
+//! where there is none; a uid or command that is unknown and flags that are none are `-`. New keys
+//! and new columns are only added at the end.
+
+use core::fmt;
+use core::fmt::Write;
+use core::net::Ipv4Addr;
+use core::net::Ipv6Addr;
+
+use crate::abi::*;
+use crate::counters::Totals;
+use crate::counters::Traffic;
+use crate::names::state_name;
+use crate::names::ConnectionFlags;
+use crate::names::Protocol;
+use crate::parse::Untracked;
+
+/// The version that every file starts with.
+pub const FORMAT: u32 = 1;
+
+/// Columns of `connections` before the counters.
+pub const CONNECTION_COLUMNS: [&str; 19] = [
+    "id",
+    "netns",
+    "protocol",
+    "local_address",
+    "local_port",
+    "remote_address",
+    "remote_port",
+    "scope",
+    "state",
+    "flags",
+    "fd",
+    "uid",
+    "cgroup",
+    "in_interface",
+    "out_interface",
+    "first_seen_ns",
+    "last_seen_ns",
+    "closed_ns",
+    "family",
+];
+
+/// Columns of `fds` before the counters.
+pub const FD_COLUMNS: [&str; 13] = [
+    "id",
+    "inode",
+    "netns",
+    "family",
+    "protocol",
+    "pid",
+    "command",
+    "uid",
+    "cgroup",
+    "first_seen_ns",
+    "closed_ns",
+    "active_connections",
+    "total_connections",
+];
+
+/// Shows an address of a record: IPv4 where it is one and `family` says so.
+pub struct Address {
+    /// 4 or 6.
+    pub family: u8,
+    /// IPv4 as `::ffff:a.b.c.d`.
+    pub address: [u8; 16],
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [.., a, b, c, d] = self.address;
+        if self.family == 4 {
+            Ipv4Addr::new(a, b, c, d).fmt(f)
+        } else {
+            Ipv6Addr::from(self.address).fmt(f)
+        }
+    }
+}
+
+/// Shows a uid, `-` if it is unknown.
+pub struct Uid(pub u32);
+
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == MUTEX_UID_UNKNOWN {
+            f.write_str("-")
+        } else {
+            write!(f, "{}", self.0)
+        }
+    }
+}
+
+/// Shows a command so that it is one field: white space, control characters, the backslash and
+/// what is not ASCII become `\xNN`; an unknown one is `-`.
+pub struct Command<'a>(pub &'a [u8]);
+
+impl fmt::Display for Command<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut empty = true;
+        for &byte in self.0.iter().take_while(|&&byte| byte != 0) {
+            empty = false;
+            if byte.is_ascii_graphic() && byte != b'\\' {
+                f.write_char(char::from(byte))?;
+            } else {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        if empty {
+            f.write_str("-")?;
+        }
+        Ok(())
+    }
+}
+
+/// The scalars of `stats` that are not traffic, with their names.
+pub fn status_fields(status: &mutex_status) -> [(&'static str, u64); 17] {
+    [
+        ("uptime_ns", status.uptime_ns),
+        ("connections_active", status.connections_active),
+        ("connections_total", status.connections_total),
+        ("connections_closed", status.connections_closed),
+        ("fds_active", status.fds_active),
+        ("fds_total", status.fds_total),
+        ("fds_untracked", status.fds_untracked),
+        ("cache_hits", status.cache_hits),
+        ("cache_misses", status.cache_misses),
+        ("table_size", status.table_size),
+        ("table_used", status.table_used),
+        ("table_high_water", status.table_high_water),
+        ("fd_table_size", status.fd_table_size),
+        ("fd_table_used", status.fd_table_used),
+        ("fd_table_high_water", status.fd_table_high_water),
+        ("memory_bytes", status.memory_bytes),
+        ("connection_bytes", status.connection_bytes),
+    ]
+}
+
+fn traffic_lines(out: &mut impl Write, prefix: &str, name: &str, traffic: &Traffic) -> fmt::Result {
+    for (counter, value) in traffic.fields() {
+        writeln!(out, "{prefix}{name}_{counter} {value}")?;
+    }
+    Ok(())
+}
+
+/// Writes the whole of `stats`. The reasons of `untracked` are summed over the directions.
+pub fn stats(
+    out: &mut impl Write,
+    status: &mutex_status,
+    totals: &Totals,
+    closed: &Totals,
+    untracked: impl Fn(Untracked) -> Totals,
+) -> fmt::Result {
+    writeln!(out, "format {FORMAT}")?;
+    for (key, value) in status_fields(status) {
+        writeln!(out, "{key} {value}")?;
+    }
+    for (direction, traffic) in totals.fields() {
+        traffic_lines(out, "", direction, traffic)?;
+    }
+    for (direction, traffic) in closed.fields() {
+        traffic_lines(out, "closed_", direction, traffic)?;
+    }
+    for reason in Untracked::ALL {
+        let mut sum = Traffic::ZERO;
+        for (_, traffic) in untracked(reason).fields() {
+            sum.add(traffic);
+        }
+        traffic_lines(out, "untracked_", reason.name(), &sum)?;
+    }
+    Ok(())
+}
+
+fn header(out: &mut impl Write, columns: &[&str]) -> fmt::Result {
+    writeln!(out, "format {FORMAT}")?;
+    for column in columns {
+        write!(out, "{column} ")?;
+    }
+    let mut separator = "";
+    for direction in ["sent", "received"] {
+        for (counter, _) in Traffic::ZERO.fields() {
+            write!(out, "{separator}{direction}_{counter}")?;
+            separator = " ";
+        }
+    }
+    writeln!(out)
+}
+
+fn counters(out: &mut impl Write, sent: &Traffic, received: &Traffic) -> fmt::Result {
+    for traffic in [sent, received] {
+        for (_, value) in traffic.fields() {
+            write!(out, " {value}")?;
+        }
+    }
+    writeln!(out)
+}
+
+/// Writes the lines that `connections` starts with.
+pub fn connections_header(out: &mut impl Write) -> fmt::Result {
+    header(out, &CONNECTION_COLUMNS)
+}
+
+/// Writes one line of `connections`.
+pub fn connection(out: &mut impl Write, c: &mutex_connection) -> fmt::Result {
+    let address = |address| Address { family: c.family, address };
+    write!(
+        out,
+        "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}",
+        c.id,
+        c.netns,
+        Protocol(c.protocol),
+        address(c.local_address),
+        c.local_port,
+        address(c.remote_address),
+        c.remote_port,
+        c.scope,
+        state_name(c.state),
+        ConnectionFlags(c.flags),
+        c.fd,
+        Uid(c.uid),
+        c.cgroup,
+        c.in_interface,
+        c.out_interface,
+        c.first_seen_ns,
+        c.last_seen_ns,
+        c.closed_ns,
+        c.family,
+    )?;
+    counters(out, &c.sent, &c.received)
+}
+
+/// Writes the lines that `fds` starts with.
+pub fn fds_header(out: &mut impl Write) -> fmt::Result {
+    header(out, &FD_COLUMNS)
+}
+
+/// Writes one line of `fds`.
+pub fn fd(out: &mut impl Write, fd: &mutex_fd) -> fmt::Result {
+    write!(
+        out,
+        "{} {} {} {} {} {} {} {} {} {} {} {} {}",
+        fd.id,
+        fd.inode,
+        fd.netns,
+        fd.family,
+        Protocol(fd.protocol),
+        fd.pid,
+        Command(&fd.command),
+        Uid(fd.uid),
+        fd.cgroup,
+        fd.first_seen_ns,
+        fd.closed_ns,
+        fd.active_connections,
+        fd.total_connections,
+    )?;
+    counters(out, &fd.sent, &fd.received)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::prelude::v1::*;
+
+    fn columns(write_header: fn(&mut String) -> fmt::Result) -> usize {
+        let mut text = String::new();
+        write_header(&mut text).expect("a string takes everything");
+        let mut lines = text.lines();
+        assert_eq!(lines.next(), Some("format 1"));
+        lines.next().map_or(0, |line| line.split(' ').count())
+    }
+
+    #[test]
+    fn a_line_has_a_field_for_each_column() {
+        let mut line = String::new();
+        let record = mutex_connection { family: 4, protocol: 6, state: 1, ..Default::default() };
+        connection(&mut line, &record).expect("a string takes everything");
+        assert_eq!(line.split(' ').count(), columns(connections_header));
+
+        let mut line = String::new();
+        let record = mutex_fd { command: *b"a b\\\n\0xxxxxxxxxx", ..Default::default() };
+        fd(&mut line, &record).expect("a string takes everything");
+        assert_eq!(line.split(' ').count(), columns(fds_header));
+        assert!(line.contains(r" a\x20b\x5c\x0a "), "{line}");
+    }
+
+    #[test]
+    fn addresses_are_shown_by_their_family() {
+        let mut address = [0; 16];
+        address[10..].copy_from_slice(&[0xff, 0xff, 192, 0, 2, 1]);
+        assert_eq!(Address { family: 4, address }.to_string(), "192.0.2.1");
+        assert_eq!(Address { family: 6, address }.to_string(), "::ffff:192.0.2.1");
+    }
+}

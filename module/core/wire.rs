@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
+
+//! The records of `include/mutex.h` as bytes: little-endian, in the header's order.
+
+use crate::abi::*;
+
+/// A value with one fixed representation in bytes.
+pub trait Wire: Sized {
+    /// Bytes that it takes.
+    const SIZE: usize;
+
+    /// Writes it to the start of `out`, of at least [`Wire::SIZE`] bytes, and returns the rest.
+    /// A shorter `out` gives `None`.
+    fn put<'a>(&self, out: &'a mut [u8]) -> Option<&'a mut [u8]>;
+
+    /// Reads one from the start of `bytes` and returns it with the rest.
+    /// Bytes that are missing count as zero, so that records of an older image can be read.
+    fn take(bytes: &[u8]) -> (Self, &[u8]);
+}
+
+macro_rules! wire_integer {
+    ($($integer:ty),*) => {$(
+        impl Wire for $integer {
+            const SIZE: usize = size_of::<$integer>();
+
+            #[inline]
+            fn put<'a>(&self, out: &'a mut [u8]) -> Option<&'a mut [u8]> {
+                let (mine, rest) = out.split_first_chunk_mut()?;
+                *mine = self.to_le_bytes();
+                Some(rest)
+            }
+
+            #[inline]
+            fn take(bytes: &[u8]) -> (Self, &[u8]) {
+                match bytes.split_first_chunk() {
+                    Some((mine, rest)) => (Self::from_le_bytes(*mine), rest),
+                    None => (0, &[]),
+                }
+            }
+        }
+    )*};
+}
+
+wire_integer!(u8, u16, u32, u64);
+
+impl<const N: usize> Wire for [u8; N] {
+    const SIZE: usize = N;
+
+    #[inline]
+    fn put<'a>(&self, out: &'a mut [u8]) -> Option<&'a mut [u8]> {
+        let (mine, rest) = out.split_first_chunk_mut()?;
+        *mine = *self;
+        Some(rest)
+    }
+
+    #[inline]
+    fn take(bytes: &[u8]) -> (Self, &[u8]) {
+        match bytes.split_first_chunk() {
+            Some((mine, rest)) => (*mine, rest),
+            None => ([0; N], &[]),
+        }
+    }
+}
+
+/// Implements [`Wire`] field by field, and checks that the fields are all there, in order and
+/// without holes.
+macro_rules! wire_record {
+    ($record:ident { $($field:ident),* $(,)? }) => {
+        impl Wire for $record {
+            const SIZE: usize = size_of::<$record>();
+
+            #[inline]
+            fn put<'a>(&self, out: &'a mut [u8]) -> Option<&'a mut [u8]> {
+                let $record { $($field),* } = self;
+                $(let out = $field.put(out)?;)*
+                Some(out)
+            }
+
+            #[inline]
+            fn take(bytes: &[u8]) -> (Self, &[u8]) {
+                $(let ($field, bytes) = Wire::take(bytes);)*
+                ($record { $($field),* }, bytes)
+            }
+        }
+
+        const _: () = {
+            const fn size_of_field<T>(_: fn(&$record) -> &T) -> usize {
+                size_of::<T>()
+            }
+            let mut offset = 0;
+            $(
+                assert!(core::mem::offset_of!($record, $field) == offset);
+                offset += size_of_field(|record: &$record| &record.$field);
+            )*
+            assert!(offset == size_of::<$record>());
+        };
+    };
+}
+
+wire_record!(mutex_header {
+    magic,
+    version,
+    header_size,
+    flags,
+    netns,
+    time_ns,
+    boottime_ns,
+    loaded_ns,
+    boot_id,
+    reserved,
+    crc,
+});
+wire_record!(mutex_block { kind, reserved, record_size, count, crc });
+wire_record!(mutex_traffic { packets, buffers, bytes, payload });
+wire_record!(mutex_totals { sent, received, forwarded_sent, forwarded_received });
+wire_record!(mutex_untracked { reason, reserved, totals });
+wire_record!(mutex_connection {
+    id,
+    fd,
+    cgroup,
+    first_seen_ns,
+    last_seen_ns,
+    closed_ns,
+    local_address,
+    remote_address,
+    local_port,
+    remote_port,
+    netns,
+    scope,
+    uid,
+    in_interface,
+    out_interface,
+    family,
+    protocol,
+    state,
+    reserved,
+    flags,
+    sent,
+    received,
+});
+wire_record!(mutex_fd {
+    id,
+    inode,
+    cgroup,
+    first_seen_ns,
+    closed_ns,
+    pid,
+    uid,
+    netns,
+    family,
+    protocol,
+    reserved,
+    command,
+    active_connections,
+    total_connections,
+    sent,
+    received,
+});
+wire_record!(mutex_status {
+    uptime_ns,
+    connections_active,
+    connections_total,
+    connections_closed,
+    fds_active,
+    fds_total,
+    fds_untracked,
+    cache_hits,
+    cache_misses,
+    table_size,
+    table_used,
+    table_high_water,
+    fd_table_size,
+    fd_table_used,
+    fd_table_high_water,
+    memory_bytes,
+    connection_bytes,
+});
+wire_record!(mutex_end { connections, fds, bytes });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::prelude::v1::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_record_and_a_record_is_its_bytes(
+            bytes in proptest::collection::vec(any::<u8>(), mutex_connection::SIZE),
+        ) {
+            let (record, rest) = mutex_connection::take(&bytes);
+            prop_assert!(rest.is_empty());
+            let mut out = vec![0; mutex_connection::SIZE];
+            prop_assert!(record.put(&mut out).is_some());
+            prop_assert_eq!(out, bytes);
+        }
+
+        #[test]
+        fn what_a_shorter_record_lacks_is_zero(cut in 0usize..=mutex_connection::SIZE) {
+            let bytes = [0xff; mutex_connection::SIZE];
+            let (record, _) = mutex_connection::take(&bytes[..cut]);
+            prop_assert_eq!(record.received.payload == 0, cut < mutex_connection::SIZE);
+        }
+    }
+
+    #[test]
+    fn too_little_room_is_refused() {
+        let mut out = [0; mutex_block::SIZE - 1];
+        assert!(mutex_block::default().put(&mut out).is_none());
+    }
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The fields of records by name: what JSON and CSV, and whatever comes later, have in common.
+//!
+//! Names and order are those of the kernel's text. What is 0 in the image for "none" stays 0.
+
+use std::fmt;
+use std::io;
+
+use mutex_core::text::status_fields;
+
+use crate::Address;
+use crate::Connection;
+use crate::Fd;
+use crate::Header;
+use crate::Protocol;
+use crate::Status;
+use crate::Totals;
+use crate::Traffic;
+use crate::Untracked;
+use crate::records::BootId;
+use crate::records::ReasonName;
+use crate::records::command_text;
+use crate::records::is_filtered;
+use crate::records::known_uid;
+use crate::records::state_name;
+
+/// What a field holds.
+#[derive(Clone, Copy)]
+pub enum Value<'a> {
+    /// A number in base units.
+    Integer(u64),
+    /// Something that has a name or is written as text.
+    Text(&'a dyn fmt::Display),
+    /// Yes or no.
+    Truth(bool),
+    /// Some names out of a set, given as the bits of a connection's flags.
+    Flags(u32),
+    /// One direction's four counters.
+    Traffic(&'a Traffic),
+    /// There is a value, but nobody knows it.
+    Unknown,
+}
+
+/// A record with named fields.
+pub trait Fields {
+    /// Calls `each` with every field's name and value, always the same names in the same order.
+    ///
+    /// # Errors
+    ///
+    /// The first that `each` returns.
+    fn fields<E>(
+        &self,
+        each: impl FnMut(&'static str, Value<'_>) -> Result<(), E>,
+    ) -> Result<(), E>;
+}
+
+impl Fields for Header {
+    fn fields<E>(
+        &self,
+        mut each: impl FnMut(&'static str, Value<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        each("time_ns", Value::Integer(self.time_ns))?;
+        each("boottime_ns", Value::Integer(self.boottime_ns))?;
+        each("loaded_ns", Value::Integer(self.loaded_ns))?;
+        each("boot_id", Value::Text(&BootId(self.boot_id)))?;
+        each("netns", Value::Integer(self.netns.into()))?;
+        each("filtered", Value::Truth(is_filtered(self)))
+    }
+}
+
+impl Fields for Status {
+    fn fields<E>(
+        &self,
+        mut each: impl FnMut(&'static str, Value<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        status_fields(self)
+            .into_iter()
+            .try_for_each(|(name, value)| each(name, Value::Integer(value)))
+    }
+}
+
+impl Fields for Traffic {
+    fn fields<E>(
+        &self,
+        mut each: impl FnMut(&'static str, Value<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // The inherent method of the same name.
+        let fields = Traffic::fields(self);
+        fields.into_iter().try_for_each(|(name, value)| each(name, Value::Integer(value)))
+    }
+}
+
+impl Fields for Totals {
+    fn fields<E>(
+        &self,
+        mut each: impl FnMut(&'static str, Value<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let fields = Totals::fields(self);
+        fields.into_iter().try_for_each(|(name, traffic)| each(name, Value::Traffic(traffic)))
+    }
+}
+
+impl Fields for Untracked {
+    fn fields<E>(
+        &self,
+        mut each: impl FnMut(&'static str, Value<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        each("reason", Value::Text(&ReasonName(self.reason)))?;
+        Fields::fields(&self.totals, each)
+    }
+}
+
+impl Fields for Connection {
+    fn fields<E>(
+        &self,
+        mut each: impl FnMut(&'static str, Value<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let address = |address| Address { family: self.family, address };
+        each("id", Value::Integer(self.id))?;
+        each("netns", Value::Integer(self.netns.into()))?;
+        each("protocol", Value::Text(&Protocol(self.protocol)))?;
+        each("local_address", Value::Text(&address(self.local_address)))?;
+        each("local_port", Value::Integer(self.local_port.into()))?;
+        each("remote_address", Value::Text(&address(self.remote_address)))?;
+        each("remote_port", Value::Integer(self.remote_port.into()))?;
+        each("scope", Value::Integer(self.scope.into()))?;
+        each("state", Value::Text(&state_name(self.state)))?;
+        each("flags", Value::Flags(self.flags))?;
+        each("fd", Value::Integer(self.fd))?;
+        each("uid", uid(self.uid))?;
+        each("cgroup", Value::Integer(self.cgroup))?;
+        each("in_interface", Value::Integer(self.in_interface.into()))?;
+        each("out_interface", Value::Integer(self.out_interface.into()))?;
+        each("first_seen_ns", Value::Integer(self.first_seen_ns))?;
+        each("last_seen_ns", Value::Integer(self.last_seen_ns))?;
+        each("closed_ns", Value::Integer(self.closed_ns))?;
+        each("family", Value::Integer(self.family.into()))?;
+        each("sent", Value::Traffic(&self.sent))?;
+        each("received", Value::Traffic(&self.received))
+    }
+}
+
+impl Fields for Fd {
+    fn fields<E>(
+        &self,
+        mut each: impl FnMut(&'static str, Value<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let command = command_text(&self.command);
+        each("id", Value::Integer(self.id))?;
+        each("inode", Value::Integer(self.inode))?;
+        each("netns", Value::Integer(self.netns.into()))?;
+        each("family", Value::Integer(self.family.into()))?;
+        each("protocol", Value::Text(&Protocol(self.protocol)))?;
+        each("pid", Value::Integer(self.pid.into()))?;
+        each("command", command.as_ref().map_or(Value::Unknown, |text| Value::Text(text)))?;
+        each("uid", uid(self.uid))?;
+        each("cgroup", Value::Integer(self.cgroup))?;
+        each("first_seen_ns", Value::Integer(self.first_seen_ns))?;
+        each("closed_ns", Value::Integer(self.closed_ns))?;
+        each("active_connections", Value::Integer(self.active_connections))?;
+        each("total_connections", Value::Integer(self.total_connections))?;
+        each("sent", Value::Traffic(&self.sent))?;
+        each("received", Value::Traffic(&self.received))
+    }
+}
+
+fn uid(uid: u32) -> Value<'static> {
+    known_uid(uid).map_or(Value::Unknown, |uid| Value::Integer(uid.into()))
+}
+
+/// Calls `each` with the name of every flat column, traffic taken apart into its counters.
+pub(crate) fn columns<T: Fields + Default>(
+    mut each: impl FnMut(fmt::Arguments<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    T::default().fields(|name, value| match value {
+        Value::Traffic(traffic) => traffic
+            .fields()
+            .into_iter()
+            .try_for_each(|(counter, _)| each(format_args!("{name}_{counter}"))),
+        _ => each(format_args!("{name}")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mutex_core::text;
+
+    fn names<T: Fields + Default>() -> String {
+        let mut names = Vec::new();
+        columns::<T>(|name| {
+            names.push(name.to_string());
+            Ok(())
+        })
+        .expect("a vector takes everything");
+        names.join(" ")
+    }
+
+    fn kernel(write: fn(&mut String) -> fmt::Result) -> String {
+        let mut header = String::new();
+        write(&mut header).expect("a string takes everything");
+        header.lines().nth(1).expect("the second line names the columns").to_owned()
+    }
+
+    #[test]
+    fn names_and_order_are_those_of_the_kernels_text() {
+        assert_eq!(names::<Connection>(), kernel(text::connections_header));
+        assert_eq!(names::<Fd>(), kernel(text::fds_header));
+    }
+}

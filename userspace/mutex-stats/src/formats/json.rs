@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! One JSON object, a line a record.
+
+use std::io;
+use std::io::Write;
+
+use serde::Serialize;
+use serde::Serializer;
+use serde::ser::SerializeMap;
+use serde_json::ser::to_writer;
+
+use crate::Block;
+use crate::Fields;
+use crate::Header;
+use crate::Part;
+use crate::SCHEMA_VERSION;
+use crate::Stats;
+use crate::Value;
+use crate::Visitor;
+use crate::records::flag_names;
+
+/// A key of the object, in the order that they are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    /// `status`: the module's own numbers.
+    Status,
+    /// `totals_before`: the host's traffic before the first connection was copied.
+    TotalsBefore,
+    /// `connections`: a list.
+    Connections,
+    /// `fds`: a list.
+    Fds,
+    /// `closed`: what connections that are no longer listed have moved.
+    Closed,
+    /// `untracked`: a list by reason.
+    Untracked,
+    /// `totals_after`: the host's traffic after all of the above was copied.
+    TotalsAfter,
+}
+
+impl Section {
+    /// All of them.
+    pub const ALL: [Section; 7] = [
+        Section::Status,
+        Section::TotalsBefore,
+        Section::Connections,
+        Section::Fds,
+        Section::Closed,
+        Section::Untracked,
+        Section::TotalsAfter,
+    ];
+
+    fn key(self) -> &'static str {
+        match self {
+            Section::Status => "status",
+            Section::TotalsBefore => "totals_before",
+            Section::Connections => "connections",
+            Section::Fds => "fds",
+            Section::Closed => "closed",
+            Section::Untracked => "untracked",
+            Section::TotalsAfter => "totals_after",
+        }
+    }
+
+    fn is_list(self) -> bool {
+        matches!(self, Section::Connections | Section::Fds | Section::Untracked)
+    }
+}
+
+/// Writes an image as one JSON object: first `schema_version`, then `image` (when and where it was
+/// taken), then the sections that were asked for.
+///
+/// Numbers are integers in base units, up to 2^64 - 1. Protocols, states, flags and reasons are
+/// names; addresses are text; an unknown uid or command is `null`; a 0 that means "none" in the
+/// image is 0. Traffic is an object of `packets`, `buffers`, `bytes` and `payload`.
+#[derive(Debug)]
+pub struct Json<W> {
+    output: W,
+    sections: &'static [Section],
+    /// The section that is being written.
+    open: Option<Section>,
+    /// Whether the open list has an element.
+    has_element: bool,
+}
+
+impl<W: Write> Json<W> {
+    /// Writes `sections` to `output`, which should be buffered. They have to be in their order.
+    pub fn new(output: W, sections: &'static [Section]) -> Self {
+        Json { output, sections, open: None, has_element: false }
+    }
+
+    fn key(&mut self, key: &str) -> io::Result<()> {
+        write!(self.output, ",\n\"{key}\":")
+    }
+
+    /// Opens `section`, and all lists before it that had nothing to show.
+    fn open(&mut self, section: Section) -> io::Result<()> {
+        while self.open != Some(section) {
+            let later = |next: &Section| Some(*next) > self.open;
+            let Some(next) = self.sections.iter().copied().find(later) else { return Ok(()) };
+            self.close()?;
+            self.key(next.key())?;
+            if next.is_list() {
+                self.output.write_all(b"[")?;
+            }
+            self.open = Some(next);
+            self.has_element = false;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        match self.open {
+            Some(open) if open.is_list() && self.has_element => self.output.write_all(b"\n]"),
+            Some(open) if open.is_list() => self.output.write_all(b"]"),
+            _ => Ok(()),
+        }
+    }
+
+    fn records<T: Fields>(
+        &mut self,
+        section: Section,
+        records: impl Iterator<Item = T>,
+    ) -> io::Result<()> {
+        if !self.sections.contains(&section) {
+            return Ok(());
+        }
+        self.open(section)?;
+        for record in records {
+            if section.is_list() {
+                self.output.write_all(if self.has_element { b",\n" } else { b"\n" })?;
+                self.has_element = true;
+            }
+            self.record(&record)?;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, record: &impl Fields) -> io::Result<()> {
+        to_writer(&mut self.output, &Object(record)).map_err(io::Error::from)
+    }
+
+    fn record_of<T: Fields>(&mut self, section: Section, record: T) -> io::Result<()> {
+        self.records(section, std::iter::once(record))
+    }
+}
+
+impl<W: Write> Visitor for Json<W> {
+    fn header(&mut self, header: &Header, _: &[u8]) -> io::Result<()> {
+        write!(self.output, "{{\n\"schema_version\":{SCHEMA_VERSION}")?;
+        self.key("image")?;
+        self.record(header)
+    }
+
+    fn block(&mut self, block: &Block<'_>) -> io::Result<()> {
+        match block.part() {
+            Part::Status(status) => self.record_of(Section::Status, status),
+            Part::TotalsBefore(totals) => self.record_of(Section::TotalsBefore, totals),
+            Part::Connections(records) => self.records(Section::Connections, records),
+            Part::Fds(records) => self.records(Section::Fds, records),
+            Part::Closed(totals) => self.record_of(Section::Closed, totals),
+            Part::Untracked(records) => self.records(Section::Untracked, records),
+            Part::TotalsAfter(totals) => self.record_of(Section::TotalsAfter, totals),
+            Part::End(_) | Part::Unknown(_) => Ok(()),
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        if let Some(&last) = self.sections.last() {
+            self.open(last)?;
+        }
+        self.close()?;
+        self.output.write_all(b"\n}\n")?;
+        self.output.flush()
+    }
+}
+
+/// Writes the kernel's `stats` as one JSON object: `schema_version`, then its keys in its order.
+///
+/// # Errors
+///
+/// Whatever `output`, which should be buffered, gives.
+pub fn stats_as_json(mut output: impl Write, stats: &Stats) -> io::Result<()> {
+    write!(output, "{{\n\"schema_version\":{SCHEMA_VERSION}")?;
+    for (key, value) in stats.iter() {
+        output.write_all(b",\n")?;
+        to_writer(&mut output, key)?;
+        write!(output, ":{value}")?;
+    }
+    output.write_all(b"\n}\n")?;
+    output.flush()
+}
+
+/// A record as a JSON object.
+struct Object<'a, T>(&'a T);
+
+impl<T: Fields> Serialize for Object<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        self.0.fields(|name, value| map.serialize_entry(name, &Scalar(value)))?;
+        map.end()
+    }
+}
+
+/// A value in JSON.
+struct Scalar<'a>(Value<'a>);
+
+impl Serialize for Scalar<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Integer(integer) => serializer.serialize_u64(integer),
+            Value::Text(text) => serializer.collect_str(text),
+            Value::Truth(truth) => serializer.serialize_bool(truth),
+            Value::Flags(flags) => serializer.collect_seq(flag_names(flags)),
+            Value::Traffic(traffic) => Object(traffic).serialize(serializer),
+            Value::Unknown => serializer.serialize_unit(),
+        }
+    }
+}

@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The three formats say the same.
+
+use std::collections::BTreeMap;
+
+use mutex_core::text;
+use mutex_stats::Image;
+use mutex_stats::Totals;
+use mutex_stats::Traffic;
+use mutex_stats::formats::Binary;
+use mutex_stats::formats::Csv;
+use mutex_stats::formats::Json;
+use mutex_stats::formats::Section;
+use mutex_stats::formats::Table;
+use mutex_stats::formats::stats_as_json;
+use mutex_stats::visit;
+use proptest::prelude::*;
+use serde_json::Value;
+
+use crate::any::any_image;
+use crate::any::balanced;
+use crate::any::bytes;
+
+const DIRECTIONS: [&str; 4] = ["sent", "received", "forwarded_sent", "forwarded_received"];
+const COUNTERS: [&str; 4] = ["packets", "buffers", "bytes", "payload"];
+
+/// Sums by what is summed, direction and counter.
+type Sums = BTreeMap<(String, String, String), u128>;
+
+fn add(sums: &mut Sums, what: &str, direction: &str, counter: &str, value: u64) {
+    let key = (what.to_owned(), direction.to_owned(), counter.to_owned());
+    *sums.entry(key).or_default() += u128::from(value);
+}
+
+fn json_text(bytes: &[u8], sections: &'static [Section]) -> String {
+    let mut text = Vec::new();
+    visit(bytes, &mut Json::new(&mut text, sections)).expect("the image is whole");
+    String::from_utf8(text).expect("JSON is text")
+}
+
+fn json(bytes: &[u8]) -> Value {
+    serde_json::from_str(&json_text(bytes, &Section::ALL)).expect("JSON can be parsed")
+}
+
+fn csv_bytes(bytes: &[u8], table: Table) -> Vec<u8> {
+    let mut text = Vec::new();
+    {
+        let mut output = Some(&mut text);
+        let mut csv = Csv::new(|each| if each == table { output.take() } else { None });
+        visit(bytes, &mut csv).expect("the image is whole");
+    }
+    text
+}
+
+/// The records of a table by the names of their columns.
+fn csv(bytes: &[u8], table: Table) -> Vec<BTreeMap<String, String>> {
+    let text = csv_bytes(bytes, table);
+    let records = csv::Reader::from_reader(text.as_slice()).into_deserialize();
+    records.collect::<Result<_, _>>().expect("CSV can be parsed")
+}
+
+fn sums_of_json(json: &Value) -> Sums {
+    let mut sums = Sums::new();
+    let mut all = |what: &str, object: &Value| {
+        for direction in DIRECTIONS {
+            for counter in COUNTERS {
+                if let Some(value) = object[direction][counter].as_u64() {
+                    add(&mut sums, what, direction, counter, value);
+                }
+            }
+        }
+    };
+    for what in ["totals_before", "closed", "totals_after"] {
+        all(what, &json[what]);
+    }
+    for list in ["connections", "fds"] {
+        json[list].as_array().expect("it is a list").iter().for_each(|record| all(list, record));
+    }
+    for untracked in json["untracked"].as_array().expect("it is a list") {
+        all(untracked["reason"].as_str().expect("it is text"), untracked);
+    }
+    sums
+}
+
+fn sums_of_csv(bytes: &[u8]) -> Sums {
+    let mut sums = Sums::new();
+    for line in csv(bytes, Table::Totals) {
+        let what = match line["which"].as_str() {
+            "before" => "totals_before",
+            "after" => "totals_after",
+            which => which.strip_prefix("untracked ").unwrap_or(which),
+        };
+        for counter in COUNTERS {
+            let value = line[counter].parse().expect("it is an integer");
+            add(&mut sums, what, &line["direction"], counter, value);
+        }
+    }
+    for (what, table) in [("connections", Table::Connections), ("fds", Table::Fds)] {
+        for line in csv(bytes, table) {
+            for direction in ["sent", "received"] {
+                for counter in COUNTERS {
+                    let value = line[&format!("{direction}_{counter}")].parse();
+                    add(&mut sums, what, direction, counter, value.expect("it is an integer"));
+                }
+            }
+        }
+    }
+    sums
+}
+
+fn sums_of_binary(bytes: &[u8]) -> Sums {
+    let mut copy = Vec::new();
+    visit(bytes, &mut Binary::new(&mut copy)).expect("the image is whole");
+    let image = Image::read(copy.as_slice()).expect("the copy is whole");
+    let mut sums = Sums::new();
+    let mut one = |what: &str, direction: &str, traffic: &Traffic| {
+        let Traffic { packets, buffers, bytes, payload } = *traffic;
+        for (counter, value) in COUNTERS.into_iter().zip([packets, buffers, bytes, payload]) {
+            add(&mut sums, what, direction, counter, value);
+        }
+    };
+    let mut all = |what: &str, totals: &Totals| {
+        one(what, "sent", &totals.sent);
+        one(what, "received", &totals.received);
+        one(what, "forwarded_sent", &totals.forwarded_sent);
+        one(what, "forwarded_received", &totals.forwarded_received);
+    };
+    all("totals_before", &image.totals_before);
+    all("closed", &image.closed);
+    all("totals_after", &image.totals_after);
+    for untracked in &image.untracked {
+        all(&mutex_stats::ReasonName(untracked.reason).to_string(), &untracked.totals);
+    }
+    for connection in &image.connections {
+        one("connections", "sent", &connection.sent);
+        one("connections", "received", &connection.received);
+    }
+    for fd in &image.fds {
+        one("fds", "sent", &fd.sent);
+        one("fds", "received", &fd.received);
+    }
+    sums
+}
+
+proptest! {
+    #[test]
+    fn totals_are_the_same_in_all_formats(image in any_image()) {
+        let bytes = bytes(&image);
+        let binary = sums_of_binary(&bytes);
+        prop_assert_eq!(&sums_of_json(&json(&bytes)), &binary);
+        prop_assert_eq!(&sums_of_csv(&bytes), &binary);
+    }
+
+    #[test]
+    fn json_and_csv_have_the_same_fields(image in any_image()) {
+        let bytes = bytes(&image);
+        let json = json(&bytes);
+        for (list, table) in [("connections", Table::Connections), ("fds", Table::Fds)] {
+            let lines = csv(&bytes, table);
+            prop_assert_eq!(json[list].as_array().map(Vec::len), Some(lines.len()));
+            for (object, line) in json[list].as_array().into_iter().flatten().zip(lines) {
+                let mut flat = BTreeMap::new();
+                for (key, value) in object.as_object().expect("it is an object") {
+                    match value {
+                        Value::Object(traffic) => for (counter, value) in traffic {
+                            flat.insert(format!("{key}_{counter}"), value.to_string());
+                        },
+                        Value::Array(names) => {
+                            let names: Vec<_> = names.iter().filter_map(Value::as_str).collect();
+                            flat.insert(key.clone(), names.join("|"));
+                        }
+                        Value::Null => { flat.insert(key.clone(), String::new()); }
+                        Value::String(text) => { flat.insert(key.clone(), text.clone()); }
+                        other => { flat.insert(key.clone(), other.to_string()); }
+                    }
+                }
+                prop_assert_eq!(flat, line);
+            }
+        }
+    }
+}
+
+/// The fields of a record as the kernel's text has them, by column, in the words of CSV.
+fn kernel_fields(
+    header: fn(&mut String) -> std::fmt::Result,
+    record: impl Fn(&mut String) -> std::fmt::Result,
+) -> BTreeMap<String, String> {
+    let (mut names, mut values) = (String::new(), String::new());
+    header(&mut names).expect("a string takes everything");
+    record(&mut values).expect("a string takes everything");
+    let names = names.lines().nth(1).expect("the second line has the names").split(' ');
+    let values = values.trim_end().split(' ').map(|value| match value {
+        "-" => String::new(),
+        value => value.replace(',', "|"),
+    });
+    names.map(str::to_owned).zip(values).collect()
+}
+
+proptest! {
+    #[test]
+    fn values_are_those_of_the_kernels_text(image in any_image(), command in "[!-+.-\\[a-z]{0,16}") {
+        let mut image = image;
+        for fd in &mut image.fds {
+            // What the kernel's text has to escape, CSV does not.
+            fd.command = [0; 16];
+            fd.command[..command.len()].copy_from_slice(command.as_bytes());
+        }
+        let bytes = bytes(&image);
+        for (record, line) in image.connections.iter().zip(csv(&bytes, Table::Connections)) {
+            let write = |out: &mut String| text::connection(out, record);
+            prop_assert_eq!(line, kernel_fields(text::connections_header, write));
+        }
+        for (record, line) in image.fds.iter().zip(csv(&bytes, Table::Fds)) {
+            let write = |out: &mut String| text::fd(out, record);
+            prop_assert_eq!(line, kernel_fields(text::fds_header, write));
+        }
+    }
+
+    #[test]
+    fn the_header_and_the_status_are_said_in_full(image in any_image()) {
+        let bytes = bytes(&image);
+        let json = json(&bytes);
+        let said = &json["image"];
+        let header = image.header;
+        prop_assert_eq!(said["time_ns"].as_u64(), Some(header.time_ns));
+        prop_assert_eq!(said["boottime_ns"].as_u64(), Some(header.boottime_ns));
+        prop_assert_eq!(said["loaded_ns"].as_u64(), Some(header.loaded_ns));
+        prop_assert_eq!(said["netns"].as_u64(), Some(header.netns.into()));
+        prop_assert_eq!(said["filtered"].as_bool(), Some(header.flags & 1 == 1));
+        for (key, value) in text::status_fields(&image.status) {
+            prop_assert_eq!(json["status"][key].as_u64(), Some(value));
+        }
+
+        let mut pairs = Vec::new();
+        for object in [said, &json["status"]] {
+            for (key, value) in object.as_object().expect("it is an object") {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                pairs.push((key.clone(), text));
+            }
+        }
+        pairs.push(("schema_version".into(), "1".into()));
+        let lines = csv(&bytes, Table::Status).into_iter();
+        let lines = lines.map(|line| (line["key"].clone(), line["value"].clone()));
+        pairs.sort();
+        let mut lines: Vec<_> = lines.collect();
+        lines.sort();
+        prop_assert_eq!(pairs, lines);
+    }
+}
+
+fn connection() -> mutex_stats::Connection {
+    let mut connection = balanced().connections[1];
+    connection.local_address[10..].copy_from_slice(&[0xff, 0xff, 192, 0, 2, 1]);
+    connection.remote_address = [0x20; 16];
+    (connection.state, connection.flags, connection.uid) = (11, 0b10001, u32::MAX);
+    connection
+}
+
+#[test]
+fn json_is_as_documented() {
+    let mut image = balanced();
+    image.header.boot_id = [0x1f; 16];
+    image.header.time_ns = u64::MAX;
+    image.header.flags = 1;
+    image.connections = vec![connection()];
+    image.fds[0].command = *b"a \"b\"\\\n\xff\0ignored";
+    image.fds[0].uid = 0;
+    let bytes = bytes(&image);
+    let text = json_text(&bytes, &Section::ALL);
+    assert!(
+        text.starts_with("{\n\"schema_version\":1,\n\"image\":{\"time_ns\":18446744073709551615,")
+    );
+    assert!(text.ends_with("}\n"));
+
+    let json = json(&bytes);
+    assert_eq!(json["schema_version"], 1);
+    assert_eq!(json["image"]["boot_id"], "1f1f1f1f-1f1f-1f1f-1f1f-1f1f1f1f1f1f");
+    assert_eq!(json["image"]["filtered"], true);
+    let connection = &json["connections"][0];
+    assert_eq!(connection["protocol"], "tcp");
+    assert_eq!(connection["state"], "closing");
+    assert_eq!(connection["flags"], serde_json::json!(["forwarded", "netns-gone"]));
+    assert_eq!(connection["local_address"], "192.0.2.1");
+    assert_eq!(connection["uid"], Value::Null);
+    assert_eq!(json["fds"][0]["uid"], 0);
+    assert_eq!(json["fds"][0]["command"], "a \"b\"\\\u{fffd}\u{fffd}");
+    assert_eq!(json["untracked"][5]["reason"], "policy");
+    let keys: Vec<_> = json.as_object().expect("it is an object").keys().collect();
+    assert_eq!(keys.len(), 9, "{keys:?}");
+}
+
+#[test]
+fn empty_lists_are_there_and_other_sections_are_not() {
+    let image = Image::default();
+    let bytes = bytes(&image);
+    let all = json(&bytes);
+    assert_eq!(all["connections"], serde_json::json!([]));
+    assert_eq!(all["fds"], serde_json::json!([]));
+
+    for (sections, keys) in [
+        (&[Section::Connections][..], &["connections"][..]),
+        (&[Section::Fds], &["fds"]),
+        (
+            &[Section::Status, Section::Fds, Section::TotalsAfter],
+            &["fds", "status", "totals_after"],
+        ),
+        (&[], &[]),
+    ] {
+        for image in [&image, &balanced()] {
+            let text = json_text(&crate::any::bytes(image), sections);
+            let object: BTreeMap<String, Value> =
+                serde_json::from_str(&text).expect("JSON can be parsed");
+            let mut expected: Vec<&str> = keys.to_vec();
+            expected.extend(["image", "schema_version"]);
+            expected.sort_unstable();
+            assert_eq!(object.keys().collect::<Vec<_>>(), expected);
+        }
+    }
+}
+
+#[test]
+fn csv_is_as_the_standard_has_it() {
+    let mut image = balanced();
+    image.fds[0].command = *b"a \"b\", c\n\0xxxxxx";
+    let bytes = bytes(&image);
+    let text = String::from_utf8(csv_bytes(&bytes, Table::Fds)).expect("CSV is text");
+    assert_eq!(text.matches("\r\n").count(), 2);
+    assert!(text.ends_with("\r\n"));
+    assert!(text.contains(",\"a \"\"b\"\", c\u{fffd}\","), "{text}");
+
+    let status = String::from_utf8(csv_bytes(&bytes, Table::Status)).expect("CSV is text");
+    assert!(status.starts_with("key,value\r\nschema_version,1\r\ntime_ns,0\r\n"), "{status}");
+    let totals = String::from_utf8(csv_bytes(&bytes, Table::Totals)).expect("CSV is text");
+    let lines: Vec<_> = totals.split("\r\n").collect();
+    assert_eq!(lines.len(), 1 + 4 * (3 + 6) + 1);
+    assert_eq!(lines[0], "which,direction,packets,buffers,bytes,payload");
+    assert!(lines[9].starts_with("untracked table_full,sent,"), "{}", lines[9]);
+}
+
+#[test]
+fn tables_without_records_have_a_header() {
+    let bytes = bytes(&Image::default());
+    for table in [Table::Connections, Table::Fds] {
+        let text = String::from_utf8(csv_bytes(&bytes, table)).expect("CSV is text");
+        assert!(text.starts_with("id,") && text.matches("\r\n").count() == 1, "{text}");
+    }
+}
+
+#[test]
+fn stats_become_json() {
+    let kernel = "format 1\nuptime_ns 18446744073709551615\nnew_key 2\n";
+    let stats = mutex_stats::Stats::parse(kernel).expect("it is right");
+    let mut json = Vec::new();
+    stats_as_json(&mut json, &stats).expect("a vector takes everything");
+    assert_eq!(
+        String::from_utf8(json).expect("JSON is text"),
+        "{\n\"schema_version\":1,\n\"uptime_ns\":18446744073709551615,\n\"new_key\":2\n}\n"
+    );
+}
+
+#[test]
+fn a_visitor_that_cannot_write_is_told_apart_from_an_image_that_cannot_be_read() {
+    struct Full;
+    impl std::io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let bytes = bytes(&balanced());
+    let full = |result| match result {
+        Err(mutex_stats::Error::Write(error)) => error.kind() == std::io::ErrorKind::StorageFull,
+        _ => false,
+    };
+    assert!(full(visit(bytes.as_slice(), &mut Json::new(Full, &Section::ALL))));
+    assert!(full(visit(bytes.as_slice(), &mut Binary::new(Full))));
+    assert!(full(visit(bytes.as_slice(), &mut Csv::new(|_| Some(Full)))));
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Images put together by hand, after `include/mutex.h` and not after the code that is tested.
+
+/// A block: kind, bytes a record, records, and their bytes.
+#[derive(Clone, Debug)]
+pub struct RawBlock {
+    pub kind: u16,
+    pub record_size: u32,
+    pub count: u32,
+    pub records: Vec<u8>,
+}
+
+/// CRC-32 as IEEE 802.3 has it, bit by bit.
+pub fn crc(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
+        }
+    }
+    !crc
+}
+
+/// A header of at least 72 bytes, its checksum right.
+pub fn header(extra: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    bytes.extend(b"MUTEXSNP");
+    bytes.extend(1u32.to_le_bytes());
+    bytes.extend(u32::try_from(72 + extra.len()).expect("it is short").to_le_bytes());
+    bytes.extend([0; 56]);
+    bytes.extend(extra);
+    let crc = crc(&bytes);
+    bytes[68..72].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+impl RawBlock {
+    /// A block of these records, each of the same size.
+    pub fn new(kind: u16, records: &[&[u8]]) -> Self {
+        RawBlock {
+            kind,
+            record_size: u32::try_from(records[0].len()).expect("it is short"),
+            count: u32::try_from(records.len()).expect("they are few"),
+            records: records.concat(),
+        }
+    }
+
+    /// Its bytes, its checksum right.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend(self.kind.to_le_bytes());
+        bytes.extend([0; 2]);
+        bytes.extend(self.record_size.to_le_bytes());
+        bytes.extend(self.count.to_le_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend(&self.records);
+        let crc = crc(&bytes);
+        bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+}
+
+/// An image of these blocks, with the end that they need.
+pub fn image(header: &[u8], blocks: &[RawBlock]) -> Vec<u8> {
+    let mut bytes = header.to_vec();
+    let mut counts = [0u64; 2];
+    for block in blocks {
+        match block.kind {
+            3 => counts[0] += u64::from(block.count),
+            4 => counts[1] += u64::from(block.count),
+            _ => {}
+        }
+        bytes.extend(block.bytes());
+    }
+    let size = (bytes.len() + 16 + 24) as u64;
+    let end = [counts[0], counts[1], size].map(u64::to_le_bytes).concat();
+    bytes.extend(RawBlock::new(8, &[&end]).bytes());
+    bytes
+}
+
+/// The blocks of an image of nothing but zeros, without its end.
+pub fn zeros() -> Vec<RawBlock> {
+    [(1, 136), (2, 128), (3, 176), (4, 152), (5, 128), (6, 136), (7, 128)]
+        .map(|(kind, size)| RawBlock::new(kind, &[&vec![0; size]]))
+        .to_vec()
+}
+
+#[test]
+fn the_checksum_is_the_one_of_the_standard() {
+    assert_eq!(crc(b"123456789"), 0xcbf4_3926);
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `mutexctl connections`.
+
+use std::collections::HashMap;
+use std::io;
+use std::io::Write;
+use std::net::Ipv6Addr;
+
+use mutex_stats::Address;
+use mutex_stats::Connection;
+use mutex_stats::Fd;
+use mutex_stats::Image;
+use mutex_stats::Protocol;
+use mutex_stats::Uid;
+use mutex_stats::command_text;
+use mutex_stats::flag_names;
+use mutex_stats::formats;
+use mutex_stats::formats::Section;
+use mutex_stats::has_ports;
+use mutex_stats::state_name;
+
+use super::list;
+use super::list::Listed;
+use crate::cli::ListFormat;
+use crate::failure::Failure;
+use crate::source::Source;
+use crate::table;
+use crate::table::Align::Left;
+use crate::table::Align::Right;
+use crate::table::Column;
+
+pub fn run(source: &Source, format: ListFormat) -> Result<(), Failure> {
+    let listed =
+        Listed { sections: &[Section::Connections], csv: formats::Table::Connections, table };
+    list::run(source, format, &listed)
+}
+
+const COLUMNS: [Column; 14] = [
+    ("id", Right),
+    ("protocol", Left),
+    ("state", Left),
+    ("local", Left),
+    ("remote", Left),
+    ("sent_packets", Right),
+    ("sent_bytes", Right),
+    ("received_packets", Right),
+    ("received_bytes", Right),
+    ("pid", Right),
+    ("command", Left),
+    ("uid", Right),
+    ("netns", Right),
+    ("flags", Left),
+];
+
+fn table(output: &mut dyn Write, mut image: Image) -> io::Result<()> {
+    image.connections.sort_unstable_by_key(|connection| connection.id);
+    let fds: HashMap<u64, &Fd> = image.fds.iter().map(|fd| (fd.id, fd)).collect();
+    table::write(output, &COLUMNS, &image.connections, |c| {
+        let fd = fds.get(&c.fd);
+        let [sent_packets, sent_bytes] = list::counters(&c.sent);
+        let [received_packets, received_bytes] = list::counters(&c.received);
+        let flags: Vec<_> = flag_names(c.flags).collect();
+        vec![
+            c.id.to_string(),
+            Protocol(c.protocol).to_string(),
+            state_name(c.state).to_owned(),
+            endpoint(c, c.local_address, c.local_port),
+            endpoint(c, c.remote_address, c.remote_port),
+            sent_packets,
+            sent_bytes,
+            received_packets,
+            received_bytes,
+            list::known(fd.map_or(0, |fd| fd.pid)),
+            list::text(fd.and_then(|fd| command_text(&fd.command))),
+            Uid(c.uid).to_string(),
+            c.netns.to_string(),
+            list::text((!flags.is_empty()).then(|| flags.join(","))),
+        ]
+    })
+}
+
+/// One end of a connection: `192.0.2.1:80`, `[2001:db8::1]:80`, `fe80::1%2` where there are no
+/// ports.
+fn endpoint(connection: &Connection, address: [u8; 16], port: u16) -> String {
+    let Connection { family, scope, protocol, .. } = *connection;
+    let mut text = Address { family, address }.to_string();
+    if scope != 0 && family == 6 && is_link_local(Ipv6Addr::from(address)) {
+        text = format!("{text}%{scope}");
+    }
+    match (has_ports(protocol), family) {
+        (false, _) => text,
+        (true, 6) => format!("[{text}]:{port}"),
+        (true, _) => format!("{text}:{port}"),
+    }
+}
+
+/// Whether the address means something on one interface only.
+fn is_link_local(address: Ipv6Addr) -> bool {
+    let [first, ..] = address.octets();
+    let multicast_on_link = first == 0xff && address.octets()[1] & 0xf == 2;
+    address.is_unicast_link_local() || multicast_on_link
+}

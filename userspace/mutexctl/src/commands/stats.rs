@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `mutexctl stats`.
+
+use std::io;
+use std::io::Write;
+use std::path::Path;
+
+use mutex_stats::File;
+use mutex_stats::Proc;
+use mutex_stats::Stats;
+use mutex_stats::Traffic;
+use mutex_stats::formats::stats_as_json;
+
+use crate::cli::StatsFormat;
+use crate::failure::Failure;
+use crate::human;
+use crate::source::kernel_failure;
+use crate::table;
+use crate::table::Align::Left;
+use crate::table::Align::Right;
+use crate::table::Column;
+use crate::target::Target;
+
+pub fn run(proc: &Path, format: StatsFormat) -> Result<(), Failure> {
+    let proc = Proc::new(proc);
+    let failed = |error| kernel_failure(error, &proc, File::Stats);
+    let text = proc.text(File::Stats).map_err(failed)?;
+    let stats = Stats::parse(&text).map_err(failed)?;
+    Target::Output.write(|output| {
+        match format {
+            StatsFormat::Raw => output.write_all(text.as_bytes()),
+            StatsFormat::Json => stats_as_json(output, &stats),
+            StatsFormat::Table => tables(output, &stats),
+        }
+        .map_err(|error| Failure::writing(Target::Output, &error))
+    })
+}
+
+/// Numbers that stand for themselves, then traffic with its counters in columns. What later
+/// versions of the kernel module add finds its place by its name.
+fn tables(output: &mut impl Write, stats: &Stats) -> io::Result<()> {
+    let mut numbers = Vec::new();
+    let mut traffic = Vec::new();
+    for (key, value) in stats.iter() {
+        let Some((name, counters)) = traffic_of(stats, key) else {
+            numbers.push(vec![key.to_owned(), value.to_string(), note(key, value)]);
+            continue;
+        };
+        // All of its counters are in one line, in the place of the first.
+        if key.ends_with("_packets") {
+            let [_, _, bytes, _] = counters;
+            let mut line = vec![name.to_owned()];
+            line.extend(counters.map(|counter| counter.to_string()));
+            line.push(human::size(bytes));
+            traffic.push(line);
+        }
+    }
+    table::write(output, &NUMBER_COLUMNS, &numbers, Vec::clone)?;
+    writeln!(output)?;
+    table::write(output, &TRAFFIC_COLUMNS, &traffic, Vec::clone)
+}
+
+const NUMBER_COLUMNS: [Column; 3] = [("number", Left), ("value", Right), ("", Left)];
+
+const TRAFFIC_COLUMNS: [Column; 6] = [
+    ("traffic", Left),
+    ("packets", Right),
+    ("buffers", Right),
+    ("bytes", Right),
+    ("payload", Right),
+    ("", Right),
+];
+
+/// The name and all counters of the traffic that `key` is a counter of, `None` if it is none.
+fn traffic_of<'a>(stats: &Stats, key: &'a str) -> Option<(&'a str, [u64; 4])> {
+    let names = Traffic::ZERO.fields().map(|(name, _)| name);
+    let (name, counter) = key.rsplit_once('_')?;
+    if !names.contains(&counter) {
+        return None;
+    }
+    let [packets, buffers, bytes, payload] =
+        names.map(|counter| stats.get(&format!("{name}_{counter}")));
+    Some((name, [packets?, buffers?, bytes?, payload?]))
+}
+
+/// What a number says to people, where that is not plain.
+fn note(key: &str, value: u64) -> String {
+    if key.ends_with("_ns") {
+        human::duration(value)
+    } else if key.ends_with("_bytes") && value >= 1024 {
+        human::size(value)
+    } else {
+        String::new()
+    }
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Shows, exports and audits what the MUTEX kernel module counts.
+
+#![forbid(unsafe_code)]
+
+mod cli;
+mod commands;
+mod failure;
+mod human;
+mod safe_file;
+mod source;
+mod table;
+mod target;
+
+use std::process::ExitCode;
+
+use crate::cli::Cli;
+
+fn main() -> ExitCode {
+    match Cli::read().and_then(|cli| commands::run(&cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

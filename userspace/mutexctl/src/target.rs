@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Where output goes.
+
+use std::fmt;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::BufWriter;
+use std::io::IsTerminal;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+
+use crate::failure::Failure;
+use crate::safe_file::NewFile;
+
+/// Bytes that are written at a time.
+const BUFFER: usize = 128 << 10;
+
+/// A stream of bytes to write.
+pub enum Target {
+    /// Standard output.
+    Output,
+    /// A file.
+    File(PathBuf),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Output => f.write_str("to standard output"),
+            Target::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl Target {
+    /// What the command line names: `-` and nothing are standard output.
+    pub fn new(file: Option<&Path>) -> Self {
+        match file {
+            Some(file) if file != Path::new("-") => Target::File(file.to_owned()),
+            _ => Target::Output,
+        }
+    }
+
+    /// Whether it is the terminal of a person.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Target::Output) && io::stdout().is_terminal()
+    }
+
+    /// Gives `write` something to write to. A file gets its content when `write` has succeeded and
+    /// the content is on the disk; before that nothing of it is to be seen.
+    pub fn write(
+        &self,
+        write: impl FnOnce(&mut BufWriter<Box<dyn Write>>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let failed = |error: io::Error| Failure::writing(self, &error);
+        let buffered = |output| BufWriter::with_capacity(BUFFER, output);
+        let path = match self {
+            Target::Output => {
+                let mut output = buffered(Box::new(io::stdout().lock()) as Box<dyn Write>);
+                write(&mut output)?;
+                return output.flush().map_err(failed);
+            }
+            Target::File(path) => path,
+        };
+        match path.metadata() {
+            Ok(metadata) if metadata.is_dir() => {
+                Err(anyhow!("cannot write {self}: it is a directory").into())
+            }
+            // A device, a pipe: there is nothing to replace, and it must not be.
+            Ok(metadata) if !metadata.is_file() => {
+                let file = OpenOptions::new().write(true).open(path).map_err(failed)?;
+                let mut output = buffered(Box::new(file));
+                write(&mut output)?;
+                output.flush().map_err(failed)
+            }
+            _ => {
+                let new = NewFile::create(path).map_err(failed)?;
+                let file: File = new.file().try_clone().map_err(failed)?;
+                let mut output = buffered(Box::new(file));
+                write(&mut output)?;
+                output.flush().map_err(failed)?;
+                new.publish().map_err(failed)
+            }
+        }
+    }
+}
+
+/// Prints a text on standard output.
+pub fn print(text: &str) -> Result<(), Failure> {
+    Target::Output.write(|output| {
+        output.write_all(text.as_bytes()).map_err(|error| Failure::writing(Target::Output, &error))
+    })
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The help, for people to review in `expected/`.
+
+use crate::host::Host;
+
+#[test]
+fn help_teaches() {
+    let host = Host::new();
+    assert_eq!(host.output(&["--help"]), include_str!("expected/help.txt"));
+    for (command, help) in [
+        ("stats", include_str!("expected/help-stats.txt")),
+        ("connections", include_str!("expected/help-connections.txt")),
+        ("fds", include_str!("expected/help-fds.txt")),
+        ("export", include_str!("expected/help-export.txt")),
+        ("convert", include_str!("expected/help-convert.txt")),
+        ("audit", include_str!("expected/help-audit.txt")),
+    ] {
+        assert_eq!(host.output(&[command, "--help"]), help, "{command}");
+        assert_eq!(host.output(&["help", command]), help, "{command}");
+        assert!(help.contains("\nExamples:\n"), "{command}");
+    }
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    let version = format!("mutexctl {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(Host::new().output(&["--version"]), version);
+}

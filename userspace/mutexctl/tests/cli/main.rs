@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The tool as a program: what it prints, leaves, and answers.
+
+mod damage;
+mod help;
+mod host;
+mod output;
+mod pipes;
+mod usage;
+mod writing;

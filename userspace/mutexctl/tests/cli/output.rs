@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What the tool shows of a host. `expected/` is for people to review.
+
+use std::collections::BTreeMap;
+
+use crate::host::Host;
+use crate::host::image;
+use crate::host::stats_text;
+
+#[test]
+fn tables_for_people() {
+    let host = Host::new();
+    assert_eq!(host.output(&["stats"]), include_str!("expected/stats.txt"));
+    assert_eq!(host.output(&["connections"]), include_str!("expected/connections.txt"));
+    assert_eq!(host.output(&["fds"]), include_str!("expected/fds.txt"));
+    assert_eq!(host.output(&["audit"]), include_str!("expected/audit.txt"));
+}
+
+#[test]
+fn objects_for_programs() {
+    let host = Host::new();
+    let all = host.output(&["export"]);
+    assert_eq!(all, include_str!("expected/export.json"));
+    let all: BTreeMap<String, serde_json::Value> =
+        serde_json::from_str(&all).expect("JSON can be parsed");
+    for list in ["connections", "fds"] {
+        let some = host.output(&[list, "--format", "json"]);
+        let some: BTreeMap<String, serde_json::Value> =
+            serde_json::from_str(&some).expect("JSON can be parsed");
+        assert_eq!(some.keys().collect::<Vec<_>>(), {
+            let mut keys = vec!["image", "schema_version", list];
+            keys.sort_unstable();
+            keys
+        });
+        for (key, value) in some {
+            assert_eq!(value, all[&key]);
+        }
+    }
+}
+
+#[test]
+fn stats_are_the_kernels() {
+    let host = Host::new();
+    assert_eq!(host.output(&["stats", "--format", "raw"]), stats_text(&image()));
+    let json = host.output(&["stats", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON can be parsed");
+    assert_eq!(json["schema_version"], 1);
+    for line in stats_text(&image()).lines().skip(1) {
+        let (key, value) = line.split_once(' ').expect("it is a pair");
+        assert_eq!(json[key].to_string(), value, "{key}");
+    }
+}
+
+#[test]
+fn keys_of_a_later_kernel_find_their_place() {
+    let host = Host::new();
+    host.write(
+        "proc/stats",
+        "format 1\nsent_packets 1\nsent_buffers 2\nsent_bytes 3\nsent_payload 4\nnew_ns 5\n\
+         odd_bytes 2048\nqueue_packets 7\nqueue_buffers 8\nqueue_bytes 9\nqueue_payload 10\n",
+    );
+    assert_eq!(
+        host.output(&["stats"]),
+        "number     value\nnew_ns         5  0 s\nodd_bytes   2048  2.0 KiB\n\n\
+         traffic  packets  buffers  bytes  payload\n\
+         sent           1        2      3        4  3 B\n\
+         queue          7        8      9       10  9 B\n"
+    );
+}
+
+#[test]
+fn csv_in_a_pipe_is_the_one_of_the_export() {
+    let host = Host::new();
+    assert_eq!(host.output(&["export", "--format", "csv", "-o", "csv"]), "");
+    for list in ["connections", "fds"] {
+        let csv = host.output(&[list, "--format", "csv"]);
+        assert_eq!(csv.as_bytes(), host.read(&format!("csv/{list}.csv")));
+    }
+    assert_eq!(
+        host.left(),
+        ["csv", "csv/connections.csv", "csv/fds.csv", "csv/status.csv", "csv/totals.csv"]
+    );
+    assert_eq!(host.read("csv/totals.csv"), include_bytes!("expected/totals.csv"));
+    assert_eq!(host.read("csv/status.csv"), include_bytes!("expected/status.csv"));
+}
+
+#[test]
+fn a_file_says_what_the_kernel_said() {
+    let host = Host::new();
+    let live = host.output(&["export"]);
+    host.output(&["export", "--format", "binary", "-o", "copy.bin"]);
+    assert_eq!(host.read("copy.bin"), host.read("proc/snapshot"));
+    assert_eq!(host.output(&["convert", "copy.bin", "--to", "json"]), live);
+    assert_eq!(host.output(&["export", "--from", "copy.bin"]), live);
+
+    host.output(&["convert", "copy.bin", "--to", "binary", "-o", "again.bin"]);
+    assert_eq!(host.read("again.bin"), host.read("copy.bin"));
+    host.output(&["export", "--format", "csv", "-o", "live"]);
+    host.output(&["convert", "copy.bin", "--to", "csv", "-o", "converted"]);
+    for table in ["status.csv", "totals.csv", "connections.csv", "fds.csv"] {
+        assert_eq!(host.read(&format!("live/{table}")), host.read(&format!("converted/{table}")));
+    }
+    for list in ["connections", "fds"] {
+        assert_eq!(host.output(&[list, "--from", "copy.bin"]), host.output(&[list]));
+    }
+    assert_eq!(host.output(&["audit", "copy.bin"]), host.output(&["audit"]));
+}
+
+#[test]
+fn standard_input_is_a_file_too() {
+    let host = Host::new();
+    let image = host.read("image.bin");
+    for (args, same) in [
+        (&["convert", "-", "--to", "json"][..], &["export"][..]),
+        (&["export", "--from", "-"], &["export"]),
+        (&["connections", "--from", "-"], &["connections"]),
+        (&["fds", "--from", "-", "--format", "csv"], &["fds", "--format", "csv"]),
+        (&["audit", "-"], &["audit"]),
+    ] {
+        let ran = host.run_with(args, &image);
+        assert_eq!((ran.status, ran.stderr.as_str()), (Some(0), ""), "{args:?}");
+        assert_eq!(ran.stdout, host.output(same), "{args:?}");
+    }
+}
+
+#[test]
+fn nothing_but_the_header_of_a_host_without_connections() {
+    let host = Host::with(&mutex_stats::Image::default());
+    assert_eq!(host.output(&["connections"]).lines().count(), 1);
+    assert_eq!(host.output(&["fds"]).lines().count(), 1);
+    assert!(
+        host.output(&["audit"]).ends_with("\nbalanced, at rest: nothing passed during the copy\n")
+    );
+}
+
+#[test]
+fn the_audit_answers_with_its_status() {
+    let host = Host::new();
+    assert_eq!(host.output(&["audit", "--quiet"]), "");
+
+    let mut image = image();
+    image.totals_before.sent.bytes -= 1;
+    let under_load = Host::with(&image);
+    assert!(
+        under_load
+            .output(&["audit"])
+            .ends_with("\nbalanced, under load: packets passed during the copy\n")
+    );
+
+    image.totals_before.sent.bytes += 3;
+    image.totals_before.sent.packets += 1;
+    image.closed.received.payload += 1;
+    image.connections.push(image.connections[0]);
+    let off = Host::with(&image);
+    let loud = off.run(&["audit"]);
+    assert_eq!(loud.status, Some(1));
+    assert!(loud.stdout.ends_with("\nNOT BALANCED\n"), "{}", loud.stdout);
+    assert_eq!(loud.stderr.lines().count(), 1, "{}", loud.stderr);
+    let quiet = off.run(&["audit", "-q"]);
+    assert_eq!((quiet.status, quiet.stdout.as_str()), (Some(1), ""));
+    assert_eq!(quiet.stderr, loud.stderr);
+}
+
+#[test]
+fn every_line_of_the_audit_is_shown_when_it_is_off() {
+    for line in 0..16 {
+        let mut image = image();
+        let direction = mutex_stats::Direction::ALL[line / 4];
+        let traffic = image.closed.of_mut(direction);
+        let (name, counter) = match line % 4 {
+            0 => ("packets", &mut traffic.packets),
+            1 => ("buffers", &mut traffic.buffers),
+            2 => ("bytes", &mut traffic.bytes),
+            _ => ("payload", &mut traffic.payload),
+        };
+        *counter += 1;
+        let host = Host::with(&image);
+        let ran = host.run(&["audit"]);
+        let direction = ["sent", "received", "forwarded_sent", "forwarded_received"][line / 4];
+        assert_eq!(ran.status, Some(1));
+        assert_eq!(
+            ran.stderr,
+            format!("mutexctl: the books do not balance: {direction} {name} 1 too many\n")
+        );
+        let shown = ran.stdout.lines().nth(line + 1).expect("there is a line for each");
+        assert!(shown.starts_with(direction) && shown.ends_with("  1 too many"), "{shown}");
+        assert_eq!(ran.stdout.matches("  ok\n").count(), 15);
+    }
+}
+
+#[test]
+fn the_books_of_a_part_cannot_be_balanced() {
+    let mut image = image();
+    image.header.flags = 1;
+    let host = Host::with(&image);
+    let why = "the books cannot be balanced: the image was taken inside a network namespace and \
+               holds that namespace's connections only";
+    host.fails(&["audit"], &format!("proc/snapshot: {why}"));
+    host.fails(&["audit", "--quiet", "image.bin"], &format!("image.bin: {why}"));
+    // All the rest works there.
+    assert_eq!(host.output(&["connections"]), include_str!("expected/connections.txt"));
+}
+
+#[test]
+fn a_process_cannot_write_to_the_terminal() {
+    let mut image = image();
+    image.fds[1].command = *b"\x1b[2J\x1b]0;me\x07\n\0\0\0\0";
+    let host = Host::with(&image);
+    for args in [&["connections"][..], &["fds"], &["fds", "--format", "csv"]] {
+        let shown = host.output(args).replace("\r\n", "\n");
+        assert!(shown.contains("\u{fffd}[2J\u{fffd}]0;me\u{fffd}"), "{shown}");
+        assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
+    }
+}

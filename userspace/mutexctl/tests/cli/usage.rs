@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Wrong usage: one sentence, exit status 2, nothing done.
+
+use std::fs::File;
+use std::io::Read;
+use std::process::Command;
+use std::process::Stdio;
+
+use rustix::pty::OpenptFlags;
+
+use crate::host::Host;
+use crate::host::failed;
+use crate::host::ran;
+
+fn misused(args: &[&str], sentence: &str) {
+    let host = Host::new();
+    assert_eq!(
+        host.run(args),
+        failed(2, &format!("{sentence}; see `mutexctl --help`")),
+        "{args:?}"
+    );
+    assert!(host.left().is_empty());
+}
+
+#[test]
+fn what_makes_no_sense_is_said() {
+    misused(&["exprot"], "unrecognized subcommand 'exprot'; a similar subcommand exists: 'export'");
+    misused(
+        &["stats", "--frmat", "json"],
+        "unexpected argument '--frmat' found; a similar argument exists: '--format'",
+    );
+    misused(
+        &["convert", "image.bin"],
+        "the following required arguments were not provided: --to <TO>",
+    );
+    misused(
+        &["export", "--format", "xml"],
+        "invalid value 'xml' for '--format <FORMAT>' [possible values: json, csv, binary]",
+    );
+    misused(&["audit", "a", "b"], "unexpected argument 'b' found");
+}
+
+#[test]
+fn csv_needs_a_directory() {
+    let sentence = "csv is four tables, so it needs a directory: name one with -o DIR";
+    misused(&["export", "--format", "csv"], sentence);
+    misused(&["export", "--format", "csv", "-o", "-"], sentence);
+    misused(&["convert", "image.bin", "--to", "csv"], sentence);
+}
+
+#[test]
+fn no_command_shows_what_there_is() {
+    let ran = ran(Command::new(env!("CARGO_BIN_EXE_mutexctl")).output().expect("the tool starts"));
+    assert_eq!((ran.status, ran.stdout.as_str()), (Some(2), ""));
+    assert!(ran.stderr.contains("Usage: mutexctl [OPTIONS] <COMMAND>"), "{}", ran.stderr);
+}
+
+#[test]
+fn binary_data_is_not_for_terminals() {
+    let host = Host::new();
+    let terminal = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)
+        .expect("there are pseudo-terminals");
+    rustix::pty::grantpt(&terminal).expect("it is ours");
+    rustix::pty::unlockpt(&terminal).expect("it is ours");
+    let name = rustix::pty::ptsname(&terminal, Vec::new()).expect("it has a name");
+    let name = name.into_string().expect("it is text");
+    let shown = || File::options().write(true).open(&name).expect("it can be opened");
+
+    let kept_open = shown();
+    let run = |args| {
+        let mut command = host.command(args);
+        command.stdout(Stdio::from(shown())).stderr(Stdio::piped());
+        command.spawn().expect("the tool starts").wait_with_output().expect("it ends")
+    };
+    let refused = run(&["export", "--format", "binary"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8_lossy(&refused.stderr),
+        "mutexctl: binary data is nothing for a terminal: name a file with -o FILE, or a pipe; \
+         see `mutexctl --help`\n"
+    );
+    // It is the terminal that was looked at, and text gets there.
+    let shown = run(&["audit"]);
+    assert_eq!(shown.status.code(), Some(0));
+    let mut text = [0; 64];
+    let length = File::from(terminal).read(&mut text).expect("something was written");
+    assert!(String::from_utf8_lossy(&text[..length]).starts_with("direction"));
+    drop(kept_open);
+}
