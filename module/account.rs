@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the kernel tells the books: packets, namespaces that go, and that time passes.
+
+use mutex_core::ledger::Sweep;
+
+use crate::books::Books;
+use crate::sys::host;
+use crate::sys::netfilter::Hooked;
+use crate::sys::netfilter::Seen;
+use crate::sys::percpu::PerCpu;
+use crate::sys::work::Recurring;
+
+/// Milliseconds between two sweeps.
+const SWEEP_EVERY: u32 = 1000;
+
+/// The same while records are scarce.
+const SWEEP_EVERY_UNDER_PRESSURE: u32 = 50;
+
+/// Records that one sweep looks at for idle connections. A million are looked at in 16 s, which is
+/// less than the shortest idle timeout by default.
+const LOOKED_AT: u32 = 1 << 16;
+
+impl Hooked for Books {
+    fn cpus(&self) -> &PerCpu {
+        self.cpus()
+    }
+
+    #[inline]
+    fn packet(&self, seen: &Seen<'_>) {
+        self.engine().count(seen, &seen.buffer(), |packet| seen.owner(packet));
+    }
+
+    fn netns_gone(&self, netns: u32) {
+        self.engine().end_netns(|| self.cpus().pin(), host::now(), netns);
+    }
+
+    fn netns_all_gone(&self) {
+        self.sweep(Sweep::Gone);
+    }
+}
+
+impl Recurring for Books {
+    fn run(&self) -> u32 {
+        if self.sweep(Sweep::Due(LOOKED_AT)) {
+            SWEEP_EVERY_UNDER_PRESSURE
+        } else {
+            SWEEP_EVERY
+        }
+    }
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The books of the loaded module: the engine, and what is kept behind locks beside it.
+
+use kernel::new_mutex;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+use kernel::sync::Mutex;
+use mutex_core::engine::Engine;
+use mutex_core::fd::FdSums;
+use mutex_core::ledger::Ledger;
+use mutex_core::ledger::Readers;
+use mutex_core::ledger::Settled;
+use mutex_core::ledger::Sweep;
+use mutex_core::ledger::Sweeper;
+use mutex_core::snapshot::Cursor;
+
+use crate::sys::host;
+use crate::sys::memory::KernelMemory;
+use crate::sys::memory::Zeroed;
+use crate::sys::percpu::PerCpu;
+
+/// Readers that may be in the middle of their copy at once; each keeps a sum for every fd.
+const READERS_MAX: usize = 64;
+
+/// Records that are settled before the shelf's lock is let go.
+const SETTLED_AT_ONCE: usize = 64;
+
+/// The books.
+///
+/// Locks, in the order in which they are taken: `sweeper`, then `shelf`. The packet path takes
+/// neither.
+#[pin_data]
+pub(crate) struct Books {
+    engine: Engine<KernelMemory>,
+    boot_id: [u8; 16],
+    #[pin]
+    sweeper: Mutex<Sweeper>,
+    #[pin]
+    shelf: Mutex<Shelf>,
+}
+
+/// What closed connections moved, and who has to be told when that changes.
+pub(crate) struct Shelf {
+    pub(crate) ledger: Ledger,
+    readers: ReaderList,
+}
+
+/// A reader's place in the records.
+pub(crate) type BookCursor = Cursor<Zeroed<FdSums>>;
+
+struct ReaderList {
+    readers: KVec<(u64, BookCursor)>,
+    last_id: u64,
+}
+
+impl Readers for ReaderList {
+    fn settled(&mut self, settled: &Settled) {
+        for (_, cursor) in &mut self.readers {
+            cursor.settled(settled);
+        }
+    }
+
+    fn fd_gone(&mut self, fd: u32) {
+        for (_, cursor) in &mut self.readers {
+            cursor.fd_gone(fd);
+        }
+    }
+}
+
+impl Books {
+    /// Opens the books on that engine.
+    pub(crate) fn new(engine: Engine<KernelMemory>) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Books {
+                engine,
+                boot_id: host::boot_id(),
+                sweeper <- new_mutex!(Sweeper::default(), "mutex_sweeper"),
+                shelf <- new_mutex!(
+                    Shelf {
+                        ledger: Ledger::default(),
+                        readers: ReaderList { readers: KVec::new(), last_id: 0 },
+                    },
+                    "mutex_shelf"
+                ),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Everything that is counted.
+    #[inline]
+    pub(crate) fn engine(&self) -> &Engine<KernelMemory> {
+        &self.engine
+    }
+
+    /// The CPUs' own parts.
+    #[inline]
+    pub(crate) fn cpus(&self) -> &PerCpu {
+        self.engine.cpus()
+    }
+
+    /// The kernel's boot id.
+    pub(crate) fn boot_id(&self) -> [u8; 16] {
+        self.boot_id
+    }
+
+    /// Looks into the shelf.
+    pub(crate) fn with_shelf<R>(&self, look: impl FnOnce(&mut Shelf) -> R) -> R {
+        look(&mut self.shelf.lock())
+    }
+
+    /// Collects what is over, and says whether records are still scarce.
+    pub(crate) fn sweep(&self, sweep: Sweep) -> bool {
+        let engine = &self.engine;
+        let pin = || self.cpus().pin();
+        let mut sweeper = self.sweeper.lock();
+        let now = host::now();
+        let mut limbo = sweeper.collect(engine, pin, now, sweep);
+        if !limbo.is_empty() {
+            // Every packet that still found one of those records has been counted after this.
+            host::grace_period();
+        }
+        while !limbo.is_empty() {
+            let shelf = &mut *self.shelf.lock();
+            for _ in 0..SETTLED_AT_ONCE {
+                if !shelf.ledger.settle(engine, &mut limbo, &mut shelf.readers) {
+                    break;
+                }
+            }
+        }
+        let shelf = &mut *self.shelf.lock();
+        sweeper.expire_fds(engine, pin, now, sweep, &mut shelf.readers);
+        engine.is_under_pressure()
+    }
+}
+
+impl Shelf {
+    /// The ledger and the cursor of a reader, together.
+    pub(crate) fn reader(&mut self, id: u64) -> Option<(&Ledger, &mut BookCursor)> {
+        let (_, cursor) = self.readers.readers.iter_mut().find(|(other, _)| *other == id)?;
+        Some((&self.ledger, cursor))
+    }
+
+    fn add_reader(&mut self, cursor: BookCursor) -> Result<u64> {
+        let list = &mut self.readers;
+        if list.readers.len() >= READERS_MAX {
+            return Err(EBUSY);
+        }
+        list.last_id += 1;
+        list.readers.push((list.last_id, cursor), GFP_KERNEL)?;
+        Ok(list.last_id)
+    }
+
+    fn remove_reader(&mut self, id: u64) {
+        self.readers.readers.retain(|(other, _)| *other != id);
+    }
+}
+
+/// A reader in the middle of its copy; it is told of what is settled until this is dropped.
+pub(crate) struct Reader {
+    books: Arc<Books>,
+    id: u64,
+}
+
+impl Reader {
+    /// A reader of `netns` only if that is given, whose times since boot move by `offset`.
+    pub(crate) fn new(books: Arc<Books>, netns: Option<u32>, offset: u64) -> Result<Self> {
+        let sums = Zeroed::new(books.engine.fds().arena().ever_used_end() as usize)?;
+        let cursor = Cursor::new(sums, netns, offset);
+        let id = books.with_shelf(|shelf| shelf.add_reader(cursor))?;
+        Ok(Reader { books, id })
+    }
+
+    /// The books it reads.
+    pub(crate) fn books(&self) -> &Books {
+        &self.books
+    }
+
+    /// Reads on, behind the shelf's lock.
+    pub(crate) fn with_cursor<R>(
+        &self,
+        read: impl FnOnce(&Ledger, &mut BookCursor) -> R,
+    ) -> Result<R> {
+        self.books.with_shelf(|shelf| {
+            let (ledger, cursor) = shelf.reader(self.id).ok_or(EBADF)?;
+            Ok(read(ledger, cursor))
+        })
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.books.with_shelf(|shelf| shelf.remove_reader(self.id));
+    }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! /proc/mutex/snapshot: all of the books in one binary image, see `include/mutex.h`.
+
+use core::pin::Pin;
+
+use kernel::new_mutex;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+use kernel::sync::Mutex;
+use kernel::uaccess::UserSliceWriter;
+use mutex_core::snapshot::Image;
+use mutex_core::snapshot::Origin;
+use mutex_core::snapshot::Piece;
+use mutex_core::snapshot::BLOCK_BYTES;
+
+use super::only_netns;
+use crate::books::Books;
+use crate::books::Reader;
+use crate::sys::host;
+use crate::sys::proc::StreamFile;
+
+/// An image that is being read.
+#[pin_data]
+pub(super) struct Snapshot {
+    #[pin]
+    state: Mutex<State>,
+}
+
+struct State {
+    image: Image,
+    reader: Reader,
+    block: KVec<u8>,
+    /// Where in `block` what was not handed over yet begins, and ends.
+    begin: usize,
+    end: usize,
+}
+
+impl StreamFile for Snapshot {
+    type Context = Books;
+    const NAME: &'static CStr = c"snapshot";
+    const MODE: u16 = 0o440;
+
+    fn open(books: Arc<Books>) -> Result<Pin<KBox<Self>>> {
+        let (netns, is_first) = host::reader_netns();
+        let origin =
+            Origin { moment: host::moment(), boot_id: books.boot_id(), netns, filtered: !is_first };
+        let mut block = KVec::new();
+        block.extend_with(BLOCK_BYTES, 0, GFP_KERNEL)?;
+        let reader = Reader::new(books, only_netns(), origin.moment.offset())?;
+        let state = State { image: Image::new(origin), reader, block, begin: 0, end: 0 };
+        KBox::pin_init(
+            pin_init!(Snapshot { state <- new_mutex!(state, "mutex_snapshot") }),
+            GFP_KERNEL,
+        )
+    }
+
+    fn read(&self, out: &mut UserSliceWriter) -> Result<usize> {
+        let state = &mut *self.state.lock();
+        let mut written = 0;
+        while !out.is_empty() {
+            if state.begin == state.end && !state.refill()? {
+                break;
+            }
+            let length = out.len().min(state.end - state.begin);
+            let part = state.block.get(state.begin..state.begin + length).ok_or(EIO)?;
+            out.write_slice(part)?;
+            state.begin += length;
+            written += length;
+        }
+        Ok(written)
+    }
+}
+
+impl State {
+    /// Gets the next block; false at the end.
+    fn refill(&mut self) -> Result<bool> {
+        (self.begin, self.end) = (0, 0);
+        let (image, block) = (&mut self.image, &mut self.block);
+        let engine = self.reader.books().engine();
+        while self.end == 0 {
+            let piece = self.reader.with_cursor(|ledger, cursor| {
+                image.next(engine, ledger, cursor, block, host::crc32)
+            })?;
+            match piece {
+                Piece::Bytes(bytes) => self.end = bytes,
+                Piece::Grace => host::grace_period(),
+                Piece::Done => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+}

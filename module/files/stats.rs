@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! /proc/mutex/stats: the global counters.
+
+use core::fmt;
+
+use kernel::prelude::*;
+use kernel::sync::Arc;
+use mutex_core::text;
+
+use crate::books::Books;
+use crate::sys::host;
+use crate::sys::proc::Line;
+use crate::sys::proc::TextFile;
+
+pub(super) struct Stats(Arc<Books>);
+
+impl TextFile for Stats {
+    type Context = Books;
+    const NAME: &'static CStr = c"stats";
+    const MODE: u16 = 0o444;
+
+    fn open(books: Arc<Books>) -> Result<Self> {
+        Ok(Stats(books))
+    }
+
+    fn seek(&mut self, position: u64) -> Option<u64> {
+        (position == 0).then_some(0)
+    }
+
+    fn show(&mut self, _position: u64, out: &mut Line<'_>) -> fmt::Result {
+        let engine = self.0.engine();
+        let closed = self.0.with_shelf(|shelf| *shelf.ledger.closed());
+        let status = engine.status(host::moment().boot);
+        text::stats(out, &status, &engine.totals(), &closed, |reason| engine.untracked(reason))
+    }
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! MUTEX: exact network accounting.
+//!
+//! `account` takes in what the kernel tells, `books` keeps it, `files` shows it; how it is counted
+//! is in the crate `mutex_core`, and everything unsafe in `sys`.
+
+mod account;
+mod books;
+mod config;
+mod files;
+mod sys;
+
+use kernel::prelude::*;
+
+use crate::books::Books;
+use crate::sys::netfilter::Hooks;
+use crate::sys::proc::Directory;
+use crate::sys::work::Work;
+
+module! {
+    type: Module,
+    name: "mutex",
+    authors: ["The MUTEX authors"],
+    description: "Exact network accounting",
+    license: "GPL v2",
+    params: {
+        max_connections: u32 {
+            default: 65536,
+            description: "Connections that are kept at once (16 to 16777216)",
+        },
+        max_fds: u32 {
+            default: 65536,
+            description: "Socket fds that are kept at once (16 to 16777216)",
+        },
+        timeout_tcp: u32 {
+            default: 7440,
+            description: "Seconds until an established TCP connection counts as ended (RFC 5382)",
+        },
+        timeout_tcp_opening: u32 {
+            default: 120,
+            description: "The same before its handshake is complete",
+        },
+        timeout_tcp_closing: u32 {
+            default: 240,
+            description: "The same after the first FIN",
+        },
+        timeout_one_way: u32 {
+            default: 30,
+            description: "Seconds until UDP and others count as ended without an answer",
+        },
+        timeout_two_way: u32 {
+            default: 180,
+            description: "The same with an answer",
+        },
+        timeout_icmp: u32 {
+            default: 30,
+            description: "The same for ICMP and ICMPv6",
+        },
+        timeout_closed: u32 {
+            default: 5,
+            description: "Seconds that an ended connection stays visible",
+        },
+        timeout_fd: u32 {
+            default: 60,
+            description: "Seconds that a socket fd without connections stays visible",
+        },
+    },
+}
+
+/// The loaded module: what it has registered. Fields are dropped in their order, so first nobody
+/// reads any more, then no packet comes, then nothing is swept, and then the books go.
+struct Module {
+    _files: Directory<Books>,
+    _hooks: Hooks<Books>,
+    _sweep: Work<Books>,
+}
+
+impl kernel::Module for Module {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let books = Books::new(config::engine()?)?;
+        let sweep = Work::start(books.clone());
+        let hooks = Hooks::register(books.clone()).inspect_err(|error| {
+            pr_err!("the netfilter hooks can't be registered ({:?})\n", error);
+        })?;
+        let files = files::create(books).inspect_err(|error| {
+            pr_err!("/proc/mutex can't be made ({:?}); is there one already?\n", error);
+        })?;
+        pr_info!(
+            "counting, up to {} connections and {} fds\n",
+            *module_parameters::max_connections.value(),
+            *module_parameters::max_fds.value()
+        );
+        Ok(Module { _files: files, _hooks: hooks, _sweep: sweep })
+    }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the kernel tells about itself.
+
+use mutex_core::snapshot::Moment;
+
+use super::bindings;
+
+/// Nanoseconds since boot, suspend included, to the tick.
+pub(crate) fn now() -> u64 {
+    // SAFETY: May be called anywhere.
+    unsafe { bindings::mutex_now() }
+}
+
+/// The present moment on both clocks.
+pub(crate) fn moment() -> Moment {
+    let mut moment = Moment { unix: 0, boot: 0 };
+    // SAFETY: Both pointers are to integers that may be written.
+    unsafe { bindings::mutex_moment(&mut moment.unix, &mut moment.boot) };
+    moment
+}
+
+/// The kernel's boot id, zeros if it can't be read. Process context.
+pub(crate) fn boot_id() -> [u8; 16] {
+    let mut id = [0; 16];
+    // SAFETY: `id` has the 16 bytes that are written.
+    unsafe { bindings::mutex_boot_id(id.as_mut_ptr()) };
+    id
+}
+
+/// Waits until every RCU read side that is running now is over. Process context.
+pub(crate) fn grace_period() {
+    // SAFETY: Nothing here is inside an RCU read side: only packets are, and they never come here.
+    unsafe { bindings::mutex_grace_period() };
+}
+
+/// Eight unpredictable words.
+pub(crate) fn random() -> [u64; 8] {
+    let mut words = [0u64; 8];
+    // SAFETY: So many bytes may be written there, and any bytes are words.
+    unsafe { bindings::mutex_random(words.as_mut_ptr().cast(), size_of_val(&words) as u64) };
+    words
+}
+
+/// CRC-32 (IEEE 802.3).
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+    // SAFETY: So many bytes may be read there.
+    unsafe { bindings::mutex_crc32(bytes.as_ptr(), bytes.len() as u64) }
+}
+
+/// Bytes of memory that the kernel has.
+pub(crate) fn memory() -> u64 {
+    // SAFETY: May be called anywhere.
+    unsafe { bindings::mutex_memory_total() }
+}
+
+/// The inode number of the current process's network namespace, and whether it is the first one.
+/// Process context.
+pub(crate) fn reader_netns() -> (u32, bool) {
+    let mut netns = 0;
+    // SAFETY: `netns` may be written, and this is process context.
+    let is_first = unsafe { bindings::mutex_reader_netns(&mut netns) };
+    (netns, is_first != 0)
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Hooks in every network namespace.
+
+use kernel::error::to_result;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+use mutex_core::counters::Direction;
+use mutex_core::cpu::Cpu;
+use mutex_core::cpu::Pinned;
+use mutex_core::engine::Buffer;
+use mutex_core::engine::Ownership;
+use mutex_core::engine::Segments;
+use mutex_core::fd::Owner;
+use mutex_core::parse::protocol;
+use mutex_core::parse::Family;
+use mutex_core::parse::Packet;
+
+use super::bindings;
+use super::percpu::PerCpu;
+
+/// Who is called for packets.
+pub(crate) trait Hooked: Send + Sync {
+    /// The CPUs' own parts, of which [`Seen`] gives this CPU's.
+    fn cpus(&self) -> &PerCpu;
+
+    /// A packet passes; inside an RCU read side. No sleeping.
+    fn packet(&self, seen: &Seen<'_>);
+
+    /// A network namespace is gone; nothing of it is to come. May sleep.
+    fn netns_gone(&self, netns: u32);
+
+    /// All namespaces that went together have been named. May sleep.
+    fn netns_all_gone(&self);
+}
+
+/// A socket buffer that passes a hook, on the CPU that it passes on.
+pub(crate) struct Seen<'a> {
+    view: &'a bindings::mutex_view,
+    cpu: &'a Cpu,
+}
+
+impl Pinned for Seen<'_> {
+    #[inline]
+    fn cpu(&self) -> &Cpu {
+        self.cpu
+    }
+}
+
+impl Seen<'_> {
+    /// What accounting needs of it.
+    #[inline]
+    pub(crate) fn buffer(&self) -> Buffer<'_> {
+        let view = self.view;
+        let segments = (view.gso_count != 0).then_some(Segments {
+            size: view.gso_size,
+            count: view.gso_count,
+            headers: view.gso_headers,
+        });
+        Buffer {
+            direction: match u32::from(view.hook) {
+                bindings::MUTEX_HOOK_OUT => Direction::Sent,
+                bindings::MUTEX_HOOK_IN => Direction::Received,
+                _ => Direction::ForwardedSent,
+            },
+            family: if view.family == 4 { Family::V4 } else { Family::V6 },
+            // SAFETY: The hook shows `available` readable bytes, which nobody changes or frees
+            // before it returns, and `Seen` does not outlive it.
+            bytes: unsafe { core::slice::from_raw_parts(view.bytes, view.available as usize) },
+            length: view.length,
+            segments,
+            netns: view.netns,
+            interface: view.interface,
+            now: view.now,
+            has_socket: !view.socket.is_null(),
+        }
+    }
+
+    /// Whom the buffer's socket belongs to.
+    pub(crate) fn owner(&self, packet: &Packet) -> Ownership {
+        let ports = match packet.protocol {
+            protocol::UDP => (packet.source.port, packet.destination.port),
+            _ => (0, 0),
+        };
+        let mut owner = bindings::mutex_owner {
+            socket: 0,
+            inode: 0,
+            cgroup: 0,
+            uid: 0,
+            pid: 0,
+            command: [0; 16],
+        };
+        // SAFETY: The view is that of the hook that is running.
+        let known = unsafe { bindings::mutex_owner_of(self.view, ports.0, ports.1, &mut owner) };
+        match known as u32 {
+            bindings::MUTEX_OWNER_KERNEL => Ownership::Kernel,
+            bindings::MUTEX_OWNER_PROCESS => Ownership::Process(Owner {
+                socket: owner.socket,
+                single: packet.protocol == protocol::TCP,
+                inode: owner.inode,
+                pid: owner.pid,
+                uid: owner.uid,
+                cgroup: owner.cgroup,
+                command: owner.command,
+            }),
+            _ => Ownership::Unknown,
+        }
+    }
+}
+
+/// The hooks; they go when this is dropped.
+///
+/// # Invariants
+///
+/// The kernel calls with a pointer to what `_hooked` keeps alive.
+pub(crate) struct Hooks<T: Hooked> {
+    _hooked: Arc<T>,
+}
+
+impl<T: Hooked> Hooks<T> {
+    const CALLS: bindings::mutex_hook_calls = bindings::mutex_hook_calls {
+        packet: Some(packet::<T>),
+        netns_gone: Some(netns_gone::<T>),
+        netns_all_gone: Some(netns_all_gone::<T>),
+    };
+
+    /// Hooks every network namespace, those to come included. There is one such value at a time.
+    pub(crate) fn register(hooked: Arc<T>) -> Result<Self> {
+        let context = Arc::as_ptr(&hooked);
+        // SAFETY: The table is static, and `context` stays valid until the hooks are gone, because
+        // the value that is made keeps it alive and removes them first.
+        to_result(unsafe { bindings::mutex_hooks_register(&Self::CALLS, context as *mut c_void) })?;
+        // INVARIANT: `context` points into `hooked`.
+        Ok(Hooks { _hooked: hooked })
+    }
+}
+
+impl<T: Hooked> Drop for Hooks<T> {
+    fn drop(&mut self) {
+        // SAFETY: Registered when this was made.
+        unsafe { bindings::mutex_hooks_unregister() };
+    }
+}
+
+/// # Safety
+///
+/// Called by the hooks, with the context that `Hooks` registered and a view of a packet.
+unsafe extern "C" fn packet<T: Hooked>(context: *mut c_void, view: *const bindings::mutex_view) {
+    // SAFETY: By the invariant of `Hooks` this points to a living `T`.
+    let hooked = unsafe { &*context.cast::<T>() };
+    // SAFETY: The hook passes a valid view that it does not change meanwhile.
+    let view = unsafe { &*view };
+    // SAFETY: The hook has pinned itself to the CPU for this call.
+    let cpu = unsafe { hooked.cpus().this() };
+    hooked.packet(&Seen { view, cpu });
+}
+
+/// # Safety
+///
+/// Called by the hooks, with the context that `Hooks` registered.
+unsafe extern "C" fn netns_gone<T: Hooked>(context: *mut c_void, netns: u32) {
+    // SAFETY: By the invariant of `Hooks` this points to a living `T`.
+    unsafe { &*context.cast::<T>() }.netns_gone(netns);
+}
+
+/// # Safety
+///
+/// Called by the hooks, with the context that `Hooks` registered.
+unsafe extern "C" fn netns_all_gone<T: Hooked>(context: *mut c_void) {
+    // SAFETY: By the invariant of `Hooks` this points to a living `T`.
+    unsafe { &*context.cast::<T>() }.netns_all_gone();
+}

@@ -1,0 +1,547 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What wrappers.h promises. The module's only C. */
+
+#include <linux/cgroup.h>
+#include <linux/cpumask.h>
+#include <linux/crc32.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter_ipv4.h>
+#include <linux/nsproxy.h>
+#include <linux/percpu.h>
+#include <linux/proc_fs.h>
+#include <linux/random.h>
+#include <linux/sched.h>
+#include <linux/seq_file.h>
+#include <linux/timekeeping.h>
+#include <linux/uuid.h>
+#include <linux/vmalloc.h>
+#include <linux/workqueue.h>
+#include <net/ip.h>
+#include <net/ipv6.h>
+#include <net/net_namespace.h>
+#include <net/sock.h>
+#include <net/tcp.h>
+#include <net/udp.h>
+
+#include "wrappers.h"
+
+/* Pinning */
+
+void mutex_pin(void)
+{
+	local_bh_disable();
+	/* With PREEMPT_RT bottom halves that are off can still be preempted. */
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		preempt_disable();
+}
+
+void mutex_unpin(void)
+{
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		preempt_enable();
+	local_bh_enable();
+}
+
+/* Packets */
+
+static const struct mutex_hook_calls *hook_calls;
+static void *hook_context;
+static bool unregistering;
+
+/* Bytes of headers that each segment repeats of a super-packet that carries a
+ * packet of its own, as qdisc_pkt_len_segs_init() reckons them. */
+static u32 carried_headers(const struct sk_buff *skb)
+{
+	const struct skb_shared_info *shared = skb_shinfo(skb);
+	u32 headers = skb_inner_transport_offset(skb);
+
+	if (shared->gso_type & (SKB_GSO_TCPV4 | SKB_GSO_TCPV6)) {
+		struct tcphdr copy;
+		const struct tcphdr *tcp = skb_header_pointer(skb, headers, sizeof(copy), &copy);
+
+		if (tcp)
+			headers += __tcp_hdrlen(tcp);
+	} else if (shared->gso_type & SKB_GSO_UDP_L4) {
+		headers += sizeof(struct udphdr);
+	}
+	return headers;
+}
+
+/* The socket that sent or is to get the packet, if it is one that can be asked
+ * for its owner: neither a request nor in TIME_WAIT, and not the listener that
+ * answers for a request. */
+static struct sock *full_socket(struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	/* Of a tunnel's packet skb->sk is the inner one's. */
+	struct sock *sk = state->sk ? state->sk : skb->sk;
+
+	if (!sk || !sk_fullsock(sk) || READ_ONCE(sk->sk_state) == TCP_LISTEN)
+		return NULL;
+	return sk;
+}
+
+static __always_inline void deliver(const struct mutex_view *view)
+{
+	mutex_pin();
+	hook_calls->packet(hook_context, view);
+	mutex_unpin();
+}
+
+/* Apart, so that other packets need no room for the copy. */
+static noinline void deliver_scattered(struct mutex_view *view)
+{
+	u8 window[MUTEX_WINDOW];
+
+	view->bytes = window;
+	view->available = min_t(u32, view->length, sizeof(window));
+	if (skb_copy_bits(view->buffer, 0, window, view->available))
+		view->available = 0;
+	deliver(view);
+}
+
+static __always_inline unsigned int count(struct sk_buff *skb, const struct nf_hook_state *state,
+					  u8 hook, const struct net_device *device)
+{
+	const struct skb_shared_info *shared = skb_shinfo(skb);
+	struct mutex_view view = {
+		.bytes = skb->data,
+		.available = skb_headlen(skb),
+		.length = skb->len,
+		.netns = state->net->ns.inum,
+		.interface = device ? device->ifindex : 0,
+		.hook = hook,
+		.family = state->pf == NFPROTO_IPV4 ? 4 : 6,
+		.now = ktime_get_coarse_boottime_ns(),
+		.buffer = skb,
+		.net = state->net,
+	};
+
+	if (shared->gso_size) {
+		view.gso_size = shared->gso_size == GSO_BY_FRAGS ? 0 : shared->gso_size;
+		view.gso_count = max_t(u32, shared->gso_segs, 1);
+		if (skb->encapsulation)
+			view.gso_headers = carried_headers(skb);
+	}
+	if (hook != MUTEX_HOOK_FORWARD)
+		view.socket = full_socket(skb, state);
+
+	if (likely(view.available >= min_t(u32, view.length, MUTEX_WINDOW)))
+		deliver(&view);
+	else
+		deliver_scattered(&view);
+	return NF_ACCEPT;
+}
+
+static unsigned int count_out(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	return count(skb, state, MUTEX_HOOK_OUT, state->out);
+}
+
+static unsigned int count_in(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	return count(skb, state, MUTEX_HOOK_IN, state->in);
+}
+
+static unsigned int count_forward(void *priv, struct sk_buff *skb,
+				  const struct nf_hook_state *state)
+{
+	return count(skb, state, MUTEX_HOOK_FORWARD, state->in);
+}
+
+/* What the socket sent, before anyone changes it; what the socket is to get,
+ * after everyone had his say. */
+static const struct nf_hook_ops hooks[] = {
+	{
+		.hook = count_out,
+		.pf = NFPROTO_INET,
+		.hooknum = NF_INET_LOCAL_OUT,
+		.priority = INT_MIN,
+	},
+	{
+		.hook = count_in,
+		.pf = NFPROTO_INET,
+		.hooknum = NF_INET_LOCAL_IN,
+		.priority = INT_MAX,
+	},
+	{
+		.hook = count_forward,
+		.pf = NFPROTO_INET,
+		.hooknum = NF_INET_FORWARD,
+		.priority = INT_MAX,
+	},
+};
+
+static int __net_init netns_init(struct net *net)
+{
+	return nf_register_net_hooks(net, hooks, ARRAY_SIZE(hooks));
+}
+
+/* A grace period passes between pre_exit and exit. */
+static void __net_exit netns_pre_exit(struct net *net)
+{
+	nf_unregister_net_hooks(net, hooks, ARRAY_SIZE(hooks));
+}
+
+static void __net_exit netns_exit_batch(struct list_head *nets)
+{
+	struct net *net;
+
+	if (unregistering)
+		return;
+	list_for_each_entry(net, nets, exit_list)
+		hook_calls->netns_gone(hook_context, net->ns.inum);
+	hook_calls->netns_all_gone(hook_context);
+}
+
+static struct pernet_operations pernet_calls = {
+	.init = netns_init,
+	.pre_exit = netns_pre_exit,
+	.exit_batch = netns_exit_batch,
+};
+
+int mutex_hooks_register(const struct mutex_hook_calls *calls, void *context)
+{
+	hook_calls = calls;
+	hook_context = context;
+	unregistering = false;
+	return register_pernet_subsys(&pernet_calls);
+}
+
+void mutex_hooks_unregister(void)
+{
+	unregistering = true;
+	unregister_pernet_subsys(&pernet_calls);
+	synchronize_rcu();
+}
+
+/* Owners */
+
+static int describe(struct sock *sk, bool sending, struct mutex_owner *owner)
+{
+	struct socket *socket;
+
+	if (sk->sk_kern_sock)
+		return MUTEX_OWNER_KERNEL;
+	owner->socket = (unsigned long)sk;
+	owner->uid = from_kuid(&init_user_ns, sk_uid(sk));
+#ifdef CONFIG_SOCK_CGROUP_DATA
+	owner->cgroup = cgroup_id(sock_cgroup_ptr(&sk->sk_cgrp_data));
+#endif
+	/* The inode outlives the socket by a grace period. */
+	socket = READ_ONCE(sk->sk_socket);
+	if (socket)
+		owner->inode = SOCK_INODE(socket)->i_ino;
+	else if (sk->sk_protocol != IPPROTO_TCP)
+		return MUTEX_OWNER_UNKNOWN;
+	/* In process context the current process is the sender; in a bottom half
+	 * it is whoever was interrupted. */
+	if (sending && in_task() && !(current->flags & PF_KTHREAD)) {
+		owner->pid = task_tgid_nr(current);
+		strscpy(owner->command, current->group_leader->comm, sizeof(owner->command));
+	}
+	return MUTEX_OWNER_PROCESS;
+}
+
+int mutex_owner_of(const struct mutex_view *view, __u16 source_port, __u16 destination_port,
+		   struct mutex_owner *owner)
+{
+	struct sk_buff *skb = view->buffer;
+	struct sock *sk = view->socket;
+	int result;
+
+	if (sk)
+		return describe(sk, view->hook == MUTEX_HOOK_OUT, owner);
+	if (view->hook != MUTEX_HOOK_IN || !(source_port | destination_port))
+		return MUTEX_OWNER_UNKNOWN;
+	if (view->family == 4)
+		sk = udp4_lib_lookup(view->net, ip_hdr(skb)->saddr, htons(source_port),
+				     ip_hdr(skb)->daddr, htons(destination_port), inet_iif(skb));
+	else
+		sk = udp6_lib_lookup(view->net, &ipv6_hdr(skb)->saddr, htons(source_port),
+				     &ipv6_hdr(skb)->daddr, htons(destination_port),
+				     inet6_iif(skb));
+	if (!sk)
+		return MUTEX_OWNER_UNKNOWN;
+	result = describe(sk, false, owner);
+	sock_put(sk);
+	return result;
+}
+
+/* Work */
+
+static u32 (*work_call)(void *context);
+static void *work_context;
+
+static void work_run(struct work_struct *unused);
+static DECLARE_DELAYED_WORK(work, work_run);
+
+static void work_run(struct work_struct *unused)
+{
+	u32 delay = work_call(work_context);
+
+	queue_delayed_work(system_dfl_wq, &work, msecs_to_jiffies(delay));
+}
+
+void mutex_work_start(__u32 (*call)(void *context), void *context)
+{
+	work_call = call;
+	work_context = context;
+	queue_delayed_work(system_dfl_wq, &work, 0);
+}
+
+void mutex_work_stop(void)
+{
+	cancel_delayed_work_sync(&work);
+}
+
+/* Files */
+
+/* seq_file wants a pointer for an item; it is the position plus one. */
+static void *item(struct seq_file *seq, loff_t *position)
+{
+	const struct mutex_file *file = pde_data(file_inode(seq->file));
+	s64 found = file->text->seek(seq->private, *position);
+
+	if (found < 0)
+		return NULL;
+	*position = found;
+	return (void *)(uintptr_t)(found + 1);
+}
+
+static void *text_start(struct seq_file *seq, loff_t *position)
+{
+	return item(seq, position);
+}
+
+static void *text_next(struct seq_file *seq, void *unused, loff_t *position)
+{
+	++*position;
+	return item(seq, position);
+}
+
+static void text_stop(struct seq_file *seq, void *unused)
+{
+}
+
+static int text_show(struct seq_file *seq, void *token)
+{
+	const struct mutex_file *file = pde_data(file_inode(seq->file));
+
+	return file->text->show(seq->private, seq, (uintptr_t)token - 1);
+}
+
+static const struct seq_operations text_items = {
+	.start = text_start,
+	.next = text_next,
+	.stop = text_stop,
+	.show = text_show,
+};
+
+static int text_open(struct inode *inode, struct file *opened)
+{
+	const struct mutex_file *file = pde_data(inode);
+	void *state;
+	int error;
+
+	state = file->text->open(file->context);
+	if (IS_ERR(state))
+		return PTR_ERR(state);
+	error = seq_open(opened, &text_items);
+	if (error) {
+		file->text->close(state);
+		return error;
+	}
+	((struct seq_file *)opened->private_data)->private = state;
+	return 0;
+}
+
+static int text_release(struct inode *inode, struct file *opened)
+{
+	const struct mutex_file *file = pde_data(inode);
+
+	file->text->close(((struct seq_file *)opened->private_data)->private);
+	return seq_release(inode, opened);
+}
+
+static const struct proc_ops text_operations = {
+	.proc_open = text_open,
+	.proc_read_iter = seq_read_iter,
+	.proc_lseek = seq_lseek,
+	.proc_release = text_release,
+};
+
+static int stream_file_open(struct inode *inode, struct file *opened)
+{
+	const struct mutex_file *file = pde_data(inode);
+	void *state = file->stream->open(file->context);
+
+	if (IS_ERR(state))
+		return PTR_ERR(state);
+	opened->private_data = state;
+	return stream_open(inode, opened);
+}
+
+static ssize_t stream_file_read(struct file *opened, char __user *user, size_t length, loff_t *unused)
+{
+	const struct mutex_file *file = pde_data(file_inode(opened));
+
+	return file->stream->read(opened->private_data, (void __force *)user, length);
+}
+
+static int stream_file_release(struct inode *inode, struct file *opened)
+{
+	const struct mutex_file *file = pde_data(inode);
+
+	file->stream->close(opened->private_data);
+	return 0;
+}
+
+static const struct proc_ops stream_operations = {
+	.proc_open = stream_file_open,
+	.proc_read = stream_file_read,
+	.proc_release = stream_file_release,
+};
+
+static struct proc_dir_entry *directory;
+
+int mutex_files_create(const struct mutex_file *files, __u32 count)
+{
+	u32 i;
+
+	directory = proc_mkdir("mutex", NULL);
+	if (!directory)
+		return -ENOMEM;
+	for (i = 0; i < count; i++) {
+		const struct mutex_file *file = &files[i];
+		const struct proc_ops *operations =
+			file->text ? &text_operations : &stream_operations;
+
+		if (!proc_create_data(file->name, file->mode, directory, operations,
+				      (void *)file)) {
+			mutex_files_remove();
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+void mutex_files_remove(void)
+{
+	proc_remove(directory);
+}
+
+void mutex_seq_write(struct seq_file *seq, const void *bytes, __u64 length)
+{
+	seq_write(seq, bytes, length);
+}
+
+int mutex_reader_netns(__u32 *netns)
+{
+	const struct net *net = current->nsproxy->net_ns;
+
+	*netns = net->ns.inum;
+	return net == &init_net;
+}
+
+/* Memory */
+
+void *mutex_memory_allocate(__u64 bytes)
+{
+	/* Fail rather than let the OOM killer make room for a large table. */
+	return __vmalloc(bytes, GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
+}
+
+void mutex_memory_free(void *memory)
+{
+	vfree(memory);
+}
+
+__u64 mutex_memory_total(void)
+{
+	return (u64)totalram_pages() << PAGE_SHIFT;
+}
+
+/* Rust keeps per-CPU pointers as plain ones; by way of an integer, because the
+ * compiler may have an address space of its own for them. */
+static void __percpu *percpu(void *areas)
+{
+	return (void __percpu *)(uintptr_t)areas;
+}
+
+void *mutex_percpu_allocate(__u64 bytes, __u64 align)
+{
+	return (void *)(uintptr_t)__alloc_percpu(bytes, align);
+}
+
+void mutex_percpu_free(void *areas)
+{
+	free_percpu(percpu(areas));
+}
+
+void *mutex_percpu_this(void *areas)
+{
+	return this_cpu_ptr(percpu(areas));
+}
+
+void *mutex_percpu_of(void *areas, __u32 cpu)
+{
+	return per_cpu_ptr(percpu(areas), cpu);
+}
+
+int mutex_percpu_next(int cpu)
+{
+	unsigned int next = cpumask_next(cpu, cpu_possible_mask);
+
+	return next < nr_cpu_ids ? (int)next : -1;
+}
+
+/* The rest */
+
+void mutex_grace_period(void)
+{
+	synchronize_rcu();
+}
+
+void mutex_random(void *bytes, __u64 length)
+{
+	get_random_bytes(bytes, length);
+}
+
+__u32 mutex_crc32(const __u8 *bytes, __u64 length)
+{
+	return ~crc32_le(~0, bytes, length);
+}
+
+__u64 mutex_now(void)
+{
+	return ktime_get_coarse_boottime_ns();
+}
+
+void mutex_moment(__u64 *unix_ns, __u64 *boot_ns)
+{
+	/* By the offsets, not by reading two clocks: so what is shown of one moment
+	 * is the same at every reading, unless the clock was set in between. */
+	*boot_ns = ktime_get_boottime_ns();
+	*unix_ns = *boot_ns + ktime_to_ns(ktime_mono_to_any(0, TK_OFFS_REAL)) -
+		   ktime_to_ns(ktime_mono_to_any(0, TK_OFFS_BOOT));
+}
+
+void mutex_boot_id(__u8 id[16])
+{
+	char text[UUID_STRING_LEN + 1] = {};
+	struct file *file;
+	loff_t position = 0;
+	uuid_t uuid;
+
+	memset(id, 0, 16);
+	file = filp_open("/proc/sys/kernel/random/boot_id", O_RDONLY, 0);
+	if (IS_ERR(file))
+		return;
+	if (kernel_read(file, text, UUID_STRING_LEN, &position) == UUID_STRING_LEN &&
+	    !uuid_parse(text, &uuid))
+		export_uuid(id, &uuid);
+	filp_close(file, NULL);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the module's Rust asks of the kernel, in plain types: everything that
+ * touches a kernel structure, an inline function or a macro is in wrappers.c,
+ * compiled by the kernel's own compiler against the kernel's own headers.
+ *
+ * bindings.rs is made from this header by scripts/bindings.
+ */
+#ifndef MUTEX_WRAPPERS_H
+#define MUTEX_WRAPPERS_H
+
+#include <linux/types.h>
+
+struct seq_file;
+struct sk_buff;
+struct sock;
+struct net;
+
+/* Where a packet was seen. */
+#define MUTEX_HOOK_OUT 0
+#define MUTEX_HOOK_IN 1
+#define MUTEX_HOOK_FORWARD 2
+
+/* Bytes of a packet's start that are looked at if it is not in one piece. */
+#define MUTEX_WINDOW 256
+
+/* A socket buffer at a hook. */
+struct mutex_view {
+	const __u8 *bytes;	/* from the IP header on */
+	__u32 available;	/* bytes at `bytes` */
+	__u32 length;		/* bytes of the packet */
+	__u32 gso_size;		/* 0: not a super-packet, or its segments differ */
+	__u32 gso_count;	/* segments, 0: not a super-packet */
+	__u32 gso_headers;	/* bytes of headers a segment if it carries a packet, else 0 */
+	__u32 netns;		/* inode number */
+	__u32 interface;	/* index, 0 if none */
+	__u8 hook;		/* MUTEX_HOOK_* */
+	__u8 family;		/* 4 or 6 */
+	__u8 reserved[2];
+	__u64 now;		/* nanoseconds since boot, to the tick */
+	struct sock *socket;	/* a full socket, or NULL */
+	struct sk_buff *buffer;
+	struct net *net;
+};
+
+/* Whose a socket is. */
+#define MUTEX_OWNER_UNKNOWN 0
+#define MUTEX_OWNER_KERNEL 1
+#define MUTEX_OWNER_PROCESS 2
+
+struct mutex_owner {
+	__u64 socket;		/* names the socket while it lives */
+	__u64 inode;		/* 0 if it has none yet */
+	__u64 cgroup;
+	__u32 uid;		/* in the first user namespace */
+	__u32 pid;		/* 0 if no process is sending */
+	__u8 command[16];	/* of that process */
+};
+
+/* Finds the owner of a buffer's socket; the ports are those of its UDP header,
+ * or both 0. In the hook only. */
+int mutex_owner_of(const struct mutex_view *view, __u16 source_port, __u16 destination_port,
+		   struct mutex_owner *owner);
+
+/* Calls from the kernel into Rust. `context` is what was registered. */
+struct mutex_hook_calls {
+	/* A packet, inside an RCU read side, pinned to the CPU. */
+	void (*packet)(void *context, const struct mutex_view *view);
+	/* A network namespace is gone: no packet of it is to come. May sleep. */
+	void (*netns_gone)(void *context, __u32 netns);
+	/* All namespaces that went together have been named. May sleep. */
+	void (*netns_all_gone)(void *context);
+};
+
+/* Hooks every network namespace, those to come included. One registration at a
+ * time. Returns 0 or a negative errno. */
+int mutex_hooks_register(const struct mutex_hook_calls *calls, void *context);
+/* When it returns no call is running, and none will come. */
+void mutex_hooks_unregister(void);
+
+/* Work that is done again and again, in process context. `work` returns after
+ * how many milliseconds it wants to be called again. One at a time. */
+void mutex_work_start(__u32 (*work)(void *context), void *context);
+/* When it returns `work` is not running, and will not. */
+void mutex_work_stop(void);
+
+/* Text files in /proc/mutex. `open` gives a state or an ERR_PTR; `seek` gives
+ * the first item at or after `position`, or a negative number if there is none;
+ * `show` prints an item. */
+struct mutex_text_calls {
+	void *(*open)(void *context);
+	void (*close)(void *state);
+	__s64 (*seek)(void *state, __u64 position);
+	int (*show)(void *state, struct seq_file *seq, __u64 position);
+};
+
+/* Binary files in /proc/mutex that are read from start to end. */
+struct mutex_stream_calls {
+	void *(*open)(void *context);
+	void (*close)(void *state);
+	__s64 (*read)(void *state, void *user, __u64 length);
+};
+
+/* A file; `text` or `stream` is set. The strings and tables live as long as the
+ * directory. */
+struct mutex_file {
+	const char *name;
+	__u16 mode;
+	const struct mutex_text_calls *text;
+	const struct mutex_stream_calls *stream;
+	void *context;
+};
+
+/* Makes /proc/mutex with those files. Returns 0 or a negative errno. */
+int mutex_files_create(const struct mutex_file *files, __u32 count);
+/* When it returns every open file is closed, and no call is running. */
+void mutex_files_remove(void);
+void mutex_seq_write(struct seq_file *seq, const void *bytes, __u64 length);
+
+/* The current process's network namespace; returns whether it is the first. */
+int mutex_reader_netns(__u32 *netns);
+
+/* Memory, all zero, page-aligned; NULL if there is none. */
+void *mutex_memory_allocate(__u64 bytes);
+void mutex_memory_free(void *memory);
+__u64 mutex_memory_total(void);
+
+/* One zeroed area for each CPU; NULL if there is no memory. */
+void *mutex_percpu_allocate(__u64 bytes, __u64 align);
+void mutex_percpu_free(void *areas);
+/* This CPU's; pinned. */
+void *mutex_percpu_this(void *areas);
+void *mutex_percpu_of(void *areas, __u32 cpu);
+/* The possible CPU after `cpu` (-1 for the first), or a negative number. */
+int mutex_percpu_next(int cpu);
+
+/* Keeps bottom halves and other tasks off this CPU. Nests. */
+void mutex_pin(void);
+void mutex_unpin(void);
+
+/* Returns when every RCU read side that is running now is over. May sleep. */
+void mutex_grace_period(void);
+
+void mutex_random(void *bytes, __u64 length);
+__u32 mutex_crc32(const __u8 *bytes, __u64 length);
+/* Nanoseconds since boot, to the tick. */
+__u64 mutex_now(void);
+/* Unix time and nanoseconds since boot, of the same moment. */
+void mutex_moment(__u64 *unix_ns, __u64 *boot_ns);
+/* The kernel's boot id, or zeros if /proc is not there. */
+void mutex_boot_id(__u8 id[16]);
+
+#endif
