@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# The front door; 'make help' lists what it opens. What builds mutex.ko itself is Kbuild.
+
+# The kernel to build for: the running one, unless KDIR names a build tree.
+KDIR ?=
+# Parameters for 'make load', such as ARGS="max_connections=100000".
+ARGS ?=
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+release = $(if $(KDIR),$(shell cat $(KDIR)/include/config/kernel.release),$(shell uname -r))
+modules = $(DESTDIR)/lib/modules/$(release)
+as_root = $(if $(filter 0,$(shell id -u)),,sudo)
+
+.PHONY: all module tools load unload install demo test vm clean help
+.NOTPARALLEL:
+
+all: module tools ## mutex.ko for the running kernel (or KDIR=...), and the tools
+
+module: ## only mutex.ko
+	@scripts/host-module $(KDIR)
+
+tools: ## only the tools
+	@scripts/tools
+
+load: module ## build and load the module (ARGS="max_connections=100000")
+	$(as_root) insmod out/module/host/mutex.ko $(ARGS)
+
+unload: ## remove the module from the running kernel
+	$(as_root) rmmod mutex
+
+install: all ## install the module for the next boots and the tools into PREFIX (/usr/local)
+	$(as_root) install -D -m 644 out/module/host/mutex.ko $(modules)/updates/mutex.ko
+	$(if $(DESTDIR),,$(as_root) depmod $(release))
+	$(as_root) install -D -t $(DESTDIR)$(PREFIX)/bin out/tools/*
+
+demo: ## everything once in a virtual machine: build, load, real traffic, export, audit
+	@scripts/demo
+
+test: ## every test of the project
+	@scripts/test
+
+vm: ## a shell in a virtual machine with the module loaded
+	@scripts/prepare
+	@scripts/vm --shell
+
+clean: ## remove what was built here (prepared kernels stay in the cache)
+	rm -rf out
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
