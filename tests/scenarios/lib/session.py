@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Runs scenarios one after the other in a virtual machine, each with a clean host before it.
+
+Usage: session.py SECONDS NAME...
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+CGROUPS = "/sys/fs/cgroup"
+# What the module may leave in the kernel's log.
+EXPECTED = re.compile(r"loading out-of-tree|verification failed|tainting kernel")
+COMPLAINT = re.compile(
+    r"WARNING|BUG|Oops|[Cc]all [Tt]race|RIP:|refcount_t|unregister_netdevice|blocked for more|"
+    r"soft lockup|rcu.*stall|nf_tables.*leak|Bad page")
+
+
+# A namespace with a hook at each place, so that the kernel's switches for "is there a hook at all"
+# stay on: QEMU that emulates two processors in parallel can go on executing the breakpoint by which
+# the kernel patches its code for such a switch after it is gone ("Oops: int3" in the kernel's code).
+KEEPER = "keeper"
+
+
+def keep_hooks():
+    subprocess.run(["ip", "netns", "add", KEEPER], check=True)
+    rules = "".join(f"chain {hook} {{ type filter hook {hook} priority 0; }}\n"
+                    for hook in ("prerouting", "input", "forward", "output", "postrouting"))
+    subprocess.run(["ip", "netns", "exec", KEEPER, "nft", "-f", "-"], text=True, check=True,
+                   input=f"table inet keeper {{\n{rules}}}\n")
+
+
+def kernel_lines():
+    return subprocess.run(["dmesg"], capture_output=True, text=True).stdout.splitlines()
+
+
+def clean(name):
+    """Ends what the scenario left behind: processes, the module, namespaces."""
+    group = f"{CGROUPS}/{name}"
+    for folder, _, _ in os.walk(group, topdown=False):
+        with open(f"{folder}/cgroup.kill", "w") as file:
+            file.write("1")
+    for folder, _, _ in os.walk(group, topdown=False):
+        for _ in range(100):
+            try:
+                os.rmdir(folder)
+                break
+            except OSError:
+                time.sleep(0.05)
+    subprocess.run(["nft", "flush", "ruleset"])
+    for line in subprocess.run(["ip", "netns"], capture_output=True, text=True).stdout.splitlines():
+        if line.split()[0] != KEEPER:
+            subprocess.run(["ip", "netns", "delete", line.split()[0]])
+    if any(line.startswith("mutex ") for line in open("/proc/modules")):
+        subprocess.run(["rmmod", "mutex"])
+
+
+def run(name, seconds):
+    """Runs one; returns what went wrong, None if nothing did."""
+    seen = len(kernel_lines())
+    group = f"{CGROUPS}/{name}"
+    os.mkdir(group)
+
+    def join():
+        with open(f"{group}/cgroup.procs", "w") as file:
+            file.write("0")
+
+    scenario = subprocess.Popen([sys.executable, f"{HERE}/{name}.py"], preexec_fn=join,
+                                stdin=subprocess.DEVNULL, start_new_session=True)
+    wrong = None
+    try:
+        status = scenario.wait(seconds)
+        if status:
+            wrong = f"exit status {status}"
+    except subprocess.TimeoutExpired:
+        wrong = f"not finished after {seconds} s"
+        scenario.send_signal(signal.SIGINT)  # Python then says where it was.
+        time.sleep(5)
+    clean(name)
+    scenario.wait()
+    complaints = [line for line in kernel_lines()[seen:]
+                  if COMPLAINT.search(line) and not EXPECTED.search(line)]
+    for line in complaints:
+        print(f"FAIL kernel log: {line}")
+    return wrong or (f"{len(complaints)} complaints in the kernel's log" if complaints else None)
+
+
+def main():
+    seconds, names = int(sys.argv[1]), sys.argv[2:]
+    results = []
+    keep_hooks()
+    for name in names:
+        print(f"== {name}", flush=True)
+        began = time.monotonic()
+        wrong = run(name, seconds)
+        results.append((name, wrong, time.monotonic() - began))
+        print(f"== {name}: {wrong or 'ok'} ({results[-1][2]:.0f} s)\n", flush=True)
+    width = max(map(len, names))
+    for name, wrong, took in results:
+        print(f"{name:{width}}  {took:4.0f} s  {wrong or 'ok'}")
+    sys.exit(1 if any(wrong for _, wrong, _ in results) else 0)
+
+
+if __name__ == "__main__":
+    shutil.rmtree("/tmp/scenario", ignore_errors=True)
+    os.environ["PYTHONPATH"] = HERE
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    main()

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""What ss says of TCP sockets, open ones and those that have just gone."""
+
+import ipaddress
+import os
+import pty
+import re
+import threading
+import time
+
+NUMBER = re.compile(r"^\d+$")
+
+
+class Socket:
+    """A line of ss -tinO: `key` as in lib.image, `state`, and its key:value words as attributes.
+
+    What ss leaves out is 0: it leaves out what is zero.
+    """
+
+    def __init__(self, line):
+        words = line.split()
+        self.line = line
+        self.state = words[0]
+        near, far = words[3:5]
+        self.key = (6, *end(near), *end(far))
+        self.scope = near.partition("%")[2].partition(":")[0]
+        self.users = re.findall(r'\("([^"]*)",pid=(\d+),fd=(\d+)\)', line)
+        self.values = dict(word.split(":", 1) for word in words[5:] if ":" in word)
+
+    def __getattr__(self, name):
+        value = self.values.get(name, "0")
+        return int(value) if NUMBER.match(value) else value
+
+
+def arrived(one, peer):
+    """Payload that arrived at a socket, if nothing was lost: ss leaves out of bytes_received what came twice."""
+    return one.bytes_received + peer.bytes_retrans
+
+
+def end(text):
+    """Address and port of ss's `address%interface:port`."""
+    host, _, port = text.rpartition(":")
+    host = host.partition("%")[0].strip("[]")
+    if host == "*":
+        host = "::"
+    plain = ipaddress.ip_address(host)
+    if plain.version == 6 and plain.ipv4_mapped:
+        plain = plain.ipv4_mapped
+    return str(plain), 0 if port == "*" else int(port)
+
+
+def sockets(namespace, *states, kind="t"):
+    """The sockets that ss shows in one of those states, as ss names them; all if none is named."""
+    # With a state asked for, ss would leave out the column.
+    lines = namespace.sh("ss", f"-{kind}anieOHp").splitlines()
+    return [one for one in map(Socket, lines) if not states or one.state in states]
+
+
+class Gone:
+    """Watches TCP sockets go: what ss -E says of each, by key."""
+
+    def __init__(self, namespace):
+        ours, theirs = pty.openpty()  # On a pipe ss would keep lines back.
+        self._process = namespace.start("ss", "-EtinOHe", stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        self._output = b""
+        self._reader = threading.Thread(target=self._read, args=(ours,), daemon=True)
+        self._reader.start()
+
+    def _read(self, ours):
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:
+                break
+            if not part:
+                break
+            self._output += part
+
+    def end(self, quiet=0.5):
+        """Stops watching, once nothing has come for a while."""
+        seen = None
+        while seen != len(self._output):
+            seen = len(self._output)
+            time.sleep(quiet)
+        self._process.terminate()
+        self._process.wait()
+        self._reader.join()
+        found = {}
+        for line in self._output.decode().splitlines():
+            if line.strip():
+                socket = Socket(line)
+                found.setdefault(socket.key, []).append(socket)
+        return found
