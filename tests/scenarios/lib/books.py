@@ -188,9 +188,9 @@ def run(title, looped, segmented, exact, **features):
         flows.update(capture.end())
 
     net.compare(check, "nft", image, counted, exact=("sent", "received") if exact else ())
-    retransmitted = {key: sum(one.bytes_retrans for one in sockets) for key, sockets in gone.items()}
-    check.note(f"retransmitted: {sum(retransmitted.values())} bytes")
-    traffic.compare(check, "payload", image, claims, retransmitted)
+    retransmitted = sum(one.bytes_retrans for sockets in gone.values() for one in sockets)
+    check.note(f"retransmitted: {retransmitted} bytes")
+    traffic.compare(check, "payload", image, claims, gone)
     compare_ss(image, namespaces, held, gone)
     compare_capture(image, flows, segmented)
     dropped = 0 if looped else dropped_by(*links)

@@ -32,9 +32,20 @@ class Socket:
         return int(value) if NUMBER.match(value) else value
 
 
+def sent(unique, sockets):
+    """Payload that went out of sockets which sent `unique` bytes at least once.
+
+    bytes_sent, if it is those bytes and retransmissions: bytes_retrans counts as well what could not
+    be handed down, so it says at most how many those were.
+    """
+    went_out = sum(one.bytes_sent for one in sockets)
+    most = unique + sum(one.bytes_retrans for one in sockets)
+    return went_out if unique <= went_out <= most else most
+
+
 def arrived(one, peer):
-    """Payload that arrived at a socket, if nothing was lost: ss leaves out of bytes_received what came twice."""
-    return one.bytes_received + peer.bytes_retrans
+    """Payload that arrived at a socket, if nothing was lost: bytes_received leaves out what came twice."""
+    return sent(one.bytes_received, [peer])
 
 
 def end(text):

@@ -14,6 +14,8 @@ import socket
 import threading
 import time
 
+from lib import ss
+
 Claim = collections.namedtuple("Claim", "who namespace match direction counter value")
 TCP, UDP = 6, 17
 ICMP = {4: 1, 6: 58}
@@ -253,8 +255,8 @@ class Held:
             far.close()
 
 
-def compare(check, what, image, claims, retransmitted):
-    """MUTEX against the programs; `retransmitted[namespace inode][key]` are bytes, by ss."""
+def compare(check, what, image, claims, gone):
+    """MUTEX against the programs; `gone` are the sockets they had, as lib.ss saw them go."""
     index, by_netns = {}, {}
     for c in image.connections:
         index.setdefault((c.netns, c.key), []).append(c)
@@ -276,7 +278,7 @@ def compare(check, what, image, claims, retransmitted):
             found = index.get((netns, match), [])
             if counter == "payload" and match[0] == TCP:
                 sender = match if direction == "sent" else mirrored(match)
-                value += retransmitted.get(sender, 0)
+                value = ss.sent(value, gone.get(sender, []))
         mine = sum(getattr(getattr(c, direction), counter) for c in found) if found else None
         pairs.setdefault(who, []).append((f"{namespace.name} {name} {direction} {counter}", mine, value))
     for who, compared in pairs.items():
