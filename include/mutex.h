@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0 */
 /*
  * The contract between the MUTEX kernel module and everything that reads it:
- * the binary image that /proc/mutex/snapshot gives and that snapshot files hold.
+ * the binary image that /proc/mutex/snapshot gives and that snapshot files hold,
+ * and the stream of events that /proc/mutex/events gives.
  *
  * An image is one struct mutex_header, followed by blocks. A block is one
  * struct mutex_block followed by `count` records of `record_size` bytes each.
@@ -13,6 +14,10 @@
  *   TOTALS_BEFORE  one mutex_totals, read before the first connection is copied
  *   CONNECTION     any number of blocks of mutex_connection
  *   FD             any number of blocks of mutex_fd
+ *   LATENCY        any number of blocks of mutex_latency_buckets
+ *   QUALITY        one mutex_quality: the whole host's
+ *   DROP           one mutex_drop a reason that has occurred
+ *   ALERT          the alerts that are kept, the oldest first
  *   CLOSED         one mutex_totals: what connections no longer listed have moved
  *   UNTRACKED      one mutex_untracked a reason, all of them
  *   TOTALS_AFTER   one mutex_totals, read after the last of the above
@@ -53,6 +58,10 @@
 #define MUTEX_BLOCK_UNTRACKED 6
 #define MUTEX_BLOCK_TOTALS_AFTER 7
 #define MUTEX_BLOCK_END 8
+#define MUTEX_BLOCK_LATENCY 9
+#define MUTEX_BLOCK_QUALITY 10
+#define MUTEX_BLOCK_DROP 11
+#define MUTEX_BLOCK_ALERT 12
 
 /* Bytes of a block's records, at the most. */
 #define MUTEX_BLOCK_MAX (1 << 20)
@@ -93,6 +102,57 @@
 #define MUTEX_CONNECTION_TIMED_OUT 0x8
 /* Its network namespace is gone. */
 #define MUTEX_CONNECTION_NETNS_GONE 0x10
+
+/* What a measurement, a threshold or an alert is about. */
+#define MUTEX_SCOPE_CONNECTION 0
+#define MUTEX_SCOPE_FD 1
+#define MUTEX_SCOPE_GLOBAL 2
+#define MUTEX_SCOPES 3
+
+/* Kinds of alert, and the unit of their threshold and value. */
+/* Smoothed latency, nanoseconds. */
+#define MUTEX_ALERT_LATENCY 0
+/* Of 10000 packets both ways in one window: errors of any kind. */
+#define MUTEX_ALERT_ERROR_RATE 1
+/* Of 10000 packets sent in one window: retransmissions. */
+#define MUTEX_ALERT_RETRANSMISSION_RATE 2
+/* Of 10000 packets both ways in one window: dropped packets. */
+#define MUTEX_ALERT_DROP_RATE 3
+/* Bytes a second received. */
+#define MUTEX_ALERT_BANDWIDTH_IN 4
+/* Bytes a second sent. */
+#define MUTEX_ALERT_BANDWIDTH_OUT 5
+/* Of 10000 records of the connection table: those in use. Global only. */
+#define MUTEX_ALERT_TABLE_FILL 6
+#define MUTEX_ALERT_KINDS 7
+
+/* Severities of an alert. */
+#define MUTEX_SEVERITY_INFO 0
+#define MUTEX_SEVERITY_WARNING 1
+#define MUTEX_SEVERITY_ERROR 2
+#define MUTEX_SEVERITY_CRITICAL 3
+
+/* A histogram of latency is log-linear: octave n covers [2^n, 2^(n+1))
+ * microseconds in MUTEX_LATENCY_STEPS steps of equal width, octave 0 what is
+ * shorter, too, and the last one what is longer, too. A value that stands for a
+ * step is within 6 % of every value in it. */
+#define MUTEX_LATENCY_STEPS 8
+#define MUTEX_LATENCY_OCTAVES 26
+
+/* Reasons of drops that a connection tells apart. */
+#define MUTEX_CONNECTION_DROPS 3
+
+/* Bytes of a drop reason's name, terminating zero included. */
+#define MUTEX_DROP_NAME_SIZE 32
+
+/* Kinds of event. */
+#define MUTEX_EVENT_START 1
+#define MUTEX_EVENT_END 2
+#define MUTEX_EVENT_ALERT 3
+#define MUTEX_EVENT_PACKET 4
+
+/* "MUTEXEVT", as a little-endian integer: what /proc/mutex/events begins with. */
+#define MUTEX_EVENTS_MAGIC 0x545645584554554dULL
 
 /* An unknown uid. */
 #define MUTEX_UID_UNKNOWN 0xffffffffU
@@ -144,6 +204,78 @@ struct mutex_untracked {
 	struct mutex_totals totals;
 };
 
+/* Latency. All are 0 while there is no sample. */
+struct mutex_latency {
+	__u64 samples;
+	__u64 last_ns;
+	__u64 average_ns;	/* smoothed: each sample moves it by an eighth (RFC 6298) */
+	__u64 min_ns;
+	__u64 max_ns;
+	__u64 p50_ns;		/* percentiles of all samples, within 6 % */
+	__u64 p95_ns;
+	__u64 p99_ns;
+};
+
+/* How well a connection, an fd or the host fares. */
+struct mutex_quality {
+	struct mutex_latency latency;
+	__u64 retransmitted_packets;	/* segments that TCP sent again */
+	__u64 retransmitted_bytes;	/* of payload in them */
+	__u64 retransmissions_failed;	/* segments that it could not; not among the above */
+	__u64 resets;			/* TCP resets and SCTP aborts seen */
+	__u64 icmp_errors;		/* ICMP errors received about its packets */
+	__u64 checksum_errors;		/* packets received with a bad checksum */
+	__u64 failed_connects;		/* refused, timed out or unreachable */
+	__u64 drops;			/* packets that the kernel dropped, for any reason */
+	__u64 rate_in;			/* bytes a second: of the last whole window */
+	__u64 rate_out;
+	__u64 peak_in;			/* the largest that rate_in has been */
+	__u64 peak_out;
+};
+
+/* A reason of a connection's drops. */
+struct mutex_drop_count {
+	__u32 reason;		/* as in mutex_drop, 0 if there is none */
+	__u32 packets;
+};
+
+/* A reason why the kernel dropped packets, of the whole host. */
+struct mutex_drop {
+	__u32 reason;		/* enum skb_drop_reason of the running kernel */
+	__u32 reserved;
+	__u64 packets;
+	__u8 name[MUTEX_DROP_NAME_SIZE];	/* as the kernel spells it, zero-terminated */
+};
+
+/* One octave of a histogram of latency. */
+struct mutex_latency_buckets {
+	__u64 id;		/* of the connection or fd, 0 for the host */
+	__u32 scope;		/* MUTEX_SCOPE_* */
+	__u32 octave;		/* 0 to MUTEX_LATENCY_OCTAVES - 1 */
+	__u64 samples[MUTEX_LATENCY_STEPS];
+};
+
+struct mutex_alert {
+	__u64 number;		/* counts from 1 since the module was loaded, without gaps */
+	__u64 time_ns;		/* Unix time */
+	__u64 subject;		/* id of the connection or fd, 0 for the host */
+	__u64 threshold;	/* in the unit of its kind */
+	__u64 value;		/* what was found */
+	__u8 local_address[16];	/* of the connection, else 0 */
+	__u8 remote_address[16];
+	__u16 local_port;
+	__u16 remote_port;
+	__u32 netns;		/* inode number of the network namespace, 0 for the host */
+	__u32 pid;		/* of the fd's owner, 0 if unknown */
+	__u8 kind;		/* MUTEX_ALERT_* */
+	__u8 severity;		/* MUTEX_SEVERITY_* */
+	__u8 scope;		/* MUTEX_SCOPE_* */
+	__u8 family;		/* 4 or 6, 0 for the host */
+	__u8 protocol;
+	__u8 reserved[7];
+	__u8 command[MUTEX_COMMAND_SIZE];	/* of the fd's owner */
+};
+
 struct mutex_connection {
 	__u64 id;		/* counts from 1 since the module was loaded, never used again */
 	__u64 fd;		/* id of the owning fd, 0 if none is known; one that came or
@@ -168,6 +300,8 @@ struct mutex_connection {
 	__u32 flags;		/* MUTEX_CONNECTION_* */
 	struct mutex_traffic sent;
 	struct mutex_traffic received;
+	struct mutex_quality quality;
+	struct mutex_drop_count drop_reasons[MUTEX_CONNECTION_DROPS];	/* the first ones */
 };
 
 struct mutex_fd {
@@ -187,6 +321,7 @@ struct mutex_fd {
 	__u64 total_connections;
 	struct mutex_traffic sent;	/* by all of its connections, live and closed */
 	struct mutex_traffic received;
+	struct mutex_quality quality;	/* of all of its connections */
 };
 
 struct mutex_status {
@@ -207,6 +342,52 @@ struct mutex_status {
 	__u64 fd_table_high_water;
 	__u64 memory_bytes;		/* tables, indexes and per-CPU counters */
 	__u64 connection_bytes;		/* memory a connection, its share of the index included */
+	__u64 connections_early;	/* unanswered ones that were ended early to make room */
+	__u64 under_pressure;		/* 1 while records are scarce */
+	__u64 latency_unplaced;		/* samples that found no room in a connection's histogram */
+	__u64 alerts_raised;
+	__u64 alerts_overwritten;	/* that nobody can read any more */
+	__u64 monitors;			/* open now */
+	__u64 events_produced;		/* for all monitors since the module was loaded */
+	__u64 events_lost;		/* of those, that a monitor was too slow for */
+};
+
+/* What /proc/mutex/events begins with, once for each open. Events follow, each
+ * one struct mutex_event and `size` - sizeof(struct mutex_event) bytes of record. */
+struct mutex_events_header {
+	__u64 magic;		/* MUTEX_EVENTS_MAGIC */
+	__u32 version;		/* MUTEX_VERSION */
+	__u32 header_size;	/* bytes from `magic` to the first event */
+	__u64 loaded_ns;	/* when the module was loaded, Unix time */
+	__u8 boot_id[16];
+};
+
+/* An event. A read gives whole ones only. */
+struct mutex_event {
+	__u32 size;		/* bytes, this and the record that follows; a multiple of 8 */
+	__u32 kind;		/* MUTEX_EVENT_*; one that is unknown is to be skipped */
+	__u64 sequence;		/* counts what this monitor was to get, from 1: what is missing was lost */
+	__u64 lost;		/* how many of this monitor's events were lost up to this one */
+	__u64 time_ns;		/* Unix time */
+};
+
+/* The record of START and END is a mutex_connection, of ALERT a mutex_alert, of
+ * PACKET this one. */
+struct mutex_packet {
+	__u64 connection;	/* its id */
+	__u8 local_address[16];
+	__u8 remote_address[16];
+	__u16 local_port;
+	__u16 remote_port;
+	__u32 netns;
+	__u32 interface;	/* index, 0 if none */
+	__u32 packets;		/* segments of a GSO or GRO super-packet, else 1 */
+	__u64 bytes;
+	__u64 payload;
+	__u8 family;
+	__u8 protocol;
+	__u8 direction;		/* 0 sent, 1 received, 2 forwarded sent, 3 forwarded received */
+	__u8 reserved[5];
 };
 
 struct mutex_end {
@@ -225,10 +406,19 @@ MUTEX_SIZE(struct mutex_block, 16);
 MUTEX_SIZE(struct mutex_traffic, 32);
 MUTEX_SIZE(struct mutex_totals, 128);
 MUTEX_SIZE(struct mutex_untracked, 136);
-MUTEX_SIZE(struct mutex_connection, 176);
-MUTEX_SIZE(struct mutex_fd, 152);
-MUTEX_SIZE(struct mutex_status, 136);
+MUTEX_SIZE(struct mutex_latency, 64);
+MUTEX_SIZE(struct mutex_quality, 160);
+MUTEX_SIZE(struct mutex_drop_count, 8);
+MUTEX_SIZE(struct mutex_drop, 48);
+MUTEX_SIZE(struct mutex_latency_buckets, 80);
+MUTEX_SIZE(struct mutex_alert, 112);
+MUTEX_SIZE(struct mutex_connection, 360);
+MUTEX_SIZE(struct mutex_fd, 312);
+MUTEX_SIZE(struct mutex_status, 200);
 MUTEX_SIZE(struct mutex_end, 24);
+MUTEX_SIZE(struct mutex_events_header, 40);
+MUTEX_SIZE(struct mutex_event, 32);
+MUTEX_SIZE(struct mutex_packet, 80);
 #undef MUTEX_SIZE
 
 #endif /* MUTEX_H */

@@ -321,6 +321,7 @@ impl Connection {
             flags: meta.wire_flags(key.forwarded),
             sent: sent.traffic,
             received: received.traffic,
+            ..Default::default()
         }
     }
 }

@@ -227,6 +227,7 @@ impl Fd {
             total_connections: self.total.load(Relaxed),
             sent,
             received,
+            ..Default::default()
         }
     }
 }

@@ -43,22 +43,25 @@ macro_rules! wire_integer {
 
 wire_integer!(u8, u16, u32, u64);
 
-impl<const N: usize> Wire for [u8; N] {
-    const SIZE: usize = N;
+impl<T: Wire, const N: usize> Wire for [T; N] {
+    const SIZE: usize = N * T::SIZE;
 
     #[inline]
-    fn put<'a>(&self, out: &'a mut [u8]) -> Option<&'a mut [u8]> {
-        let (mine, rest) = out.split_first_chunk_mut()?;
-        *mine = *self;
-        Some(rest)
+    fn put<'a>(&self, mut out: &'a mut [u8]) -> Option<&'a mut [u8]> {
+        for item in self {
+            out = item.put(out)?;
+        }
+        Some(out)
     }
 
     #[inline]
-    fn take(bytes: &[u8]) -> (Self, &[u8]) {
-        match bytes.split_first_chunk() {
-            Some((mine, rest)) => (*mine, rest),
-            None => ([0; N], &[]),
-        }
+    fn take(mut bytes: &[u8]) -> (Self, &[u8]) {
+        let items = core::array::from_fn(|_| {
+            let (item, rest) = T::take(bytes);
+            bytes = rest;
+            item
+        });
+        (items, bytes)
     }
 }
 
@@ -137,6 +140,8 @@ wire_record!(mutex_connection {
     flags,
     sent,
     received,
+    quality,
+    drop_reasons,
 });
 wire_record!(mutex_fd {
     id,
@@ -155,6 +160,55 @@ wire_record!(mutex_fd {
     total_connections,
     sent,
     received,
+    quality,
+});
+wire_record!(mutex_latency {
+    samples,
+    last_ns,
+    average_ns,
+    min_ns,
+    max_ns,
+    p50_ns,
+    p95_ns,
+    p99_ns,
+});
+wire_record!(mutex_quality {
+    latency,
+    retransmitted_packets,
+    retransmitted_bytes,
+    retransmissions_failed,
+    resets,
+    icmp_errors,
+    checksum_errors,
+    failed_connects,
+    drops,
+    rate_in,
+    rate_out,
+    peak_in,
+    peak_out,
+});
+wire_record!(mutex_drop_count { reason, packets });
+wire_record!(mutex_drop { reason, reserved, packets, name });
+wire_record!(mutex_latency_buckets { id, scope, octave, samples });
+wire_record!(mutex_alert {
+    number,
+    time_ns,
+    subject,
+    threshold,
+    value,
+    local_address,
+    remote_address,
+    local_port,
+    remote_port,
+    netns,
+    pid,
+    kind,
+    severity,
+    scope,
+    family,
+    protocol,
+    reserved,
+    command,
 });
 wire_record!(mutex_status {
     uptime_ns,
@@ -174,6 +228,32 @@ wire_record!(mutex_status {
     fd_table_high_water,
     memory_bytes,
     connection_bytes,
+    connections_early,
+    under_pressure,
+    latency_unplaced,
+    alerts_raised,
+    alerts_overwritten,
+    monitors,
+    events_produced,
+    events_lost,
+});
+wire_record!(mutex_events_header { magic, version, header_size, loaded_ns, boot_id });
+wire_record!(mutex_event { size, kind, sequence, lost, time_ns });
+wire_record!(mutex_packet {
+    connection,
+    local_address,
+    remote_address,
+    local_port,
+    remote_port,
+    netns,
+    interface,
+    packets,
+    bytes,
+    payload,
+    family,
+    protocol,
+    direction,
+    reserved,
 });
 wire_record!(mutex_end { connections, fds, bytes });
 
@@ -199,7 +279,7 @@ mod tests {
         fn what_a_shorter_record_lacks_is_zero(cut in 0usize..=mutex_connection::SIZE) {
             let bytes = [0xff; mutex_connection::SIZE];
             let (record, _) = mutex_connection::take(&bytes[..cut]);
-            prop_assert_eq!(record.received.payload == 0, cut < mutex_connection::SIZE);
+            prop_assert_eq!(record.drop_reasons[2].packets == 0, cut < mutex_connection::SIZE);
         }
     }
 
