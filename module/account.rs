@@ -3,12 +3,18 @@
 //! What the kernel tells the books: packets, namespaces that go, and that time passes.
 
 use mutex_core::ledger::Sweep;
+use mutex_core::measure::Drop as Dropped;
+use mutex_core::measure::SocketEnds;
+use mutex_core::measure::StateChange;
+use mutex_core::quality::Retransmission;
 
 use crate::books::Books;
 use crate::sys::host;
 use crate::sys::netfilter::Hooked;
 use crate::sys::netfilter::Seen;
 use crate::sys::percpu::PerCpu;
+use crate::sys::probes::Here;
+use crate::sys::probes::Probed;
 use crate::sys::work::Recurring;
 
 /// Milliseconds between two sweeps.
@@ -37,6 +43,28 @@ impl Hooked for Books {
 
     fn netns_all_gone(&self) {
         self.sweep(Sweep::Gone);
+    }
+}
+
+impl Probed for Books {
+    fn cpus(&self) -> &PerCpu {
+        self.cpus()
+    }
+
+    fn socket_changed(&self, here: &Here<'_>, ends: &SocketEnds, change: &StateChange) {
+        self.engine().socket_changed(here, ends, change);
+    }
+
+    fn retransmitted(&self, here: &Here<'_>, ends: &SocketEnds, what: &Retransmission) {
+        self.engine().retransmitted(here, ends, what);
+    }
+
+    fn dropped(&self, here: &Here<'_>, what: &Dropped<'_>) {
+        self.engine().dropped(here, what);
+    }
+
+    fn socket_closed(&self, socket: u64, inode: u64) {
+        self.engine().socket_closed(socket, inode);
     }
 }
 

@@ -14,6 +14,7 @@ use mutex_core::ledger::Settled;
 use mutex_core::ledger::Sweep;
 use mutex_core::ledger::Sweeper;
 use mutex_core::snapshot::Cursor;
+use mutex_core::snapshot::Moment;
 
 use crate::sys::host;
 use crate::sys::memory::KernelMemory;
@@ -164,10 +165,10 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// A reader of `netns` only if that is given, whose times since boot move by `offset`.
-    pub(crate) fn new(books: Arc<Books>, netns: Option<u32>, offset: u64) -> Result<Self> {
+    /// A reader that begins at `moment`, of `netns` only if that is given.
+    pub(crate) fn new(books: Arc<Books>, netns: Option<u32>, moment: Moment) -> Result<Self> {
         let sums = Zeroed::new(books.engine.fds().arena().ever_used_end() as usize)?;
-        let cursor = Cursor::new(sums, netns, offset);
+        let cursor = Cursor::new(sums, netns, moment);
         let id = books.with_shelf(|shelf| shelf.add_reader(cursor))?;
         Ok(Reader { books, id })
     }

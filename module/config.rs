@@ -11,6 +11,9 @@ use mutex_core::engine::Parts;
 use mutex_core::fd::Fd;
 use mutex_core::index::buckets_for;
 use mutex_core::index::Bucket;
+use mutex_core::latency::pool_for;
+use mutex_core::latency::Octave;
+use mutex_core::quality::Quality;
 use mutex_core::state::Timeouts;
 
 use crate::module_parameters as parameters;
@@ -64,7 +67,9 @@ pub(crate) fn engine() -> Result<Engine<KernelMemory>> {
 
     let connection_buckets = buckets_for(connections as u32);
     let fd_buckets = buckets_for(fds as u32);
-    let bytes = connections * size_of::<Connection>()
+    let octaves = pool_for(connections);
+    let bytes = connections * (size_of::<Connection>() + size_of::<Quality>())
+        + octaves * size_of::<Octave>()
         + fds * size_of::<Fd>()
         + (connection_buckets + fd_buckets) * size_of::<Bucket>();
     let memory = host::memory();
@@ -82,6 +87,8 @@ pub(crate) fn engine() -> Result<Engine<KernelMemory>> {
     let parts = || -> Result<Parts<KernelMemory>> {
         Ok(Parts {
             connections: Zeroed::new(connections)?,
+            qualities: Zeroed::new(connections)?,
+            octaves: Zeroed::new(octaves)?,
             connection_buckets: Zeroed::new(connection_buckets)?,
             fds: Zeroed::new(fds)?,
             fd_buckets: Zeroed::new(fd_buckets)?,

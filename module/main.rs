@@ -15,6 +15,7 @@ use kernel::prelude::*;
 
 use crate::books::Books;
 use crate::sys::netfilter::Hooks;
+use crate::sys::probes::Probes;
 use crate::sys::proc::Directory;
 use crate::sys::work::Work;
 
@@ -69,9 +70,10 @@ module! {
 }
 
 /// The loaded module: what it has registered. Fields are dropped in their order, so first nobody
-/// reads any more, then no packet comes, then nothing is swept, and then the books go.
+/// reads any more, then nothing is told and no packet comes, then nothing is swept, and then the books go.
 struct Module {
     _files: Directory<Books>,
+    _probes: Probes<Books>,
     _hooks: Hooks<Books>,
     _sweep: Work<Books>,
 }
@@ -83,6 +85,9 @@ impl kernel::Module for Module {
         let hooks = Hooks::register(books.clone()).inspect_err(|error| {
             pr_err!("the netfilter hooks can't be registered ({:?})\n", error);
         })?;
+        let probes = Probes::register(books.clone()).inspect_err(|error| {
+            pr_err!("the tracepoints can't be attached to ({:?})\n", error);
+        })?;
         let files = files::create(books).inspect_err(|error| {
             pr_err!("/proc/mutex can't be made ({:?}); is there one already?\n", error);
         })?;
@@ -91,6 +96,6 @@ impl kernel::Module for Module {
             *module_parameters::max_connections.value(),
             *module_parameters::max_fds.value()
         );
-        Ok(Module { _files: files, _hooks: hooks, _sweep: sweep })
+        Ok(Module { _files: files, _probes: probes, _hooks: hooks, _sweep: sweep })
     }
 }

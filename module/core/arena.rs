@@ -50,6 +50,11 @@ impl<T: Linked, A: Deref<Target = [T]>> Arena<A> {
         self.records.get(number as usize)
     }
 
+    /// All records.
+    pub fn records(&self) -> &[T] {
+        &self.records
+    }
+
     /// Records from `start` on that were ever used, with their numbers.
     pub fn ever_used<'a>(&'a self, start: u32) -> impl Iterator<Item = (u32, &'a T)>
     where

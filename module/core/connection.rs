@@ -18,6 +18,7 @@ use crate::key::Key;
 use crate::parse::tcp_flag;
 use crate::parse::Signal;
 use crate::state::State;
+use crate::timing::Timing;
 
 /// State and flags of a connection, in one word so that they change together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +42,14 @@ impl Meta {
     pub const TIMED_OUT: Meta = Meta(1 << 14);
     /// Ended with its network namespace.
     pub const NETNS_GONE: Meta = Meta(1 << 15);
+    /// The first packet came from the remote end, which therefore is the one who asks.
+    pub const REMOTE_ASKS: Meta = Meta(1 << 16);
+    /// Its fd may own other connections too.
+    pub const FD_SHARED: Meta = Meta(1 << 17);
+    /// The kernel says what its state is, not its packets.
+    pub const FOLLOWS_SOCKET: Meta = Meta(1 << 18);
+    /// A FIN was received.
+    pub const FIN_RECEIVED: Meta = Meta(1 << 19);
 
     /// That state without flags.
     #[inline]
@@ -64,6 +73,12 @@ impl Meta {
     #[inline]
     pub fn with(self, flags: Meta) -> Self {
         Meta(self.0 | flags.0 & !Self::STATE)
+    }
+
+    /// Without the flags of `flags`.
+    #[inline]
+    pub fn without(self, flags: Meta) -> Self {
+        Meta(self.0 & !(flags.0 & !Self::STATE))
     }
 
     /// In another state.
@@ -111,22 +126,21 @@ pub struct Connection {
     pub received: Flow,
     /// Packets that it sent.
     pub sent: Flow,
-    details: Details,
+    pub(crate) details: Details,
 }
 
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
-struct Details {
+pub(crate) struct Details {
     id: AtomicU64,
     first_seen: AtomicU64,
     ended_at: AtomicU64,
     cgroup: AtomicU64,
-    fd_id: AtomicU64,
     uid: AtomicU32,
     /// Sequence number after the FIN that was sent, and after the one that was received.
     fin_sent: AtomicU32,
     fin_received: AtomicU32,
-    reserved: [AtomicU32; 3],
+    pub(crate) timing: Timing,
 }
 
 impl Linked for Connection {
@@ -145,11 +159,12 @@ impl Connection {
         self.received.reset();
         self.sent.reset();
         let details = &self.details;
-        for word in [&details.id, &details.ended_at, &details.cgroup, &details.fd_id] {
+        for word in [&details.id, &details.ended_at, &details.cgroup] {
             word.store(0, Relaxed);
         }
         details.first_seen.store(now, Relaxed);
         details.uid.store(MUTEX_UID_UNKNOWN, Relaxed);
+        details.timing.reset();
         self.meta.store(meta.0, Release);
     }
 
@@ -237,12 +252,8 @@ impl Connection {
     }
 
     /// Gives it to an fd; false if it has one.
-    pub(crate) fn set_fd(&self, number: u32, id: u64) -> bool {
-        let won = self.fd.compare_exchange(0, number + 1, AcqRel, Relaxed).is_ok();
-        if won {
-            self.details.fd_id.store(id, Relaxed);
-        }
-        won
+    pub(crate) fn set_fd(&self, number: u32) -> bool {
+        self.fd.compare_exchange(0, number + 1, AcqRel, Relaxed).is_ok()
     }
 
     pub(crate) fn set_owner(&self, uid: u32, cgroup: u64) {
@@ -280,8 +291,19 @@ impl Connection {
         }
     }
 
-    /// The record for userspace; times since boot are moved by `offset` to Unix time.
-    pub fn to_wire(&self, offset: u64) -> mutex_connection {
+    /// The id.
+    pub fn id(&self) -> u64 {
+        self.details.id.load(Relaxed)
+    }
+
+    /// Its owner's uid and cgroup id, as far as they are known.
+    pub fn owner(&self) -> (u32, u64) {
+        (self.details.uid.load(Relaxed), self.details.cgroup.load(Relaxed))
+    }
+
+    /// The record for userspace but for its quality and its fd's id; times since boot are moved by
+    /// `offset` to Unix time.
+    pub(crate) fn to_wire(&self, offset: u64) -> mutex_connection {
         let (key, meta) = (self.key().parts(), self.meta());
         let (sent, received) = (self.sent.copy(), self.received.copy());
         let details = &self.details;
@@ -293,7 +315,6 @@ impl Connection {
         };
         mutex_connection {
             id: details.id.load(Relaxed),
-            fd: details.fd_id.load(Relaxed),
             cgroup: details.cgroup.load(Relaxed),
             first_seen_ns: first_seen.wrapping_add(offset),
             last_seen_ns: first_seen

@@ -15,7 +15,9 @@ use core::sync::atomic::Ordering::Release;
 
 pub use crate::abi::mutex_totals as Totals;
 pub use crate::abi::mutex_traffic as Traffic;
+use crate::cpu::Pinned;
 use crate::parse::Untracked;
+use crate::rate;
 
 /// The directions that are counted apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +170,10 @@ pub struct Flow {
     buffers: AtomicU64,
     bytes: AtomicU64,
     payload: AtomicU64,
-    reserved: [AtomicU64; 2],
+    /// `bytes` when the window of `last_seen` began, see [`crate::rate`].
+    window_base: AtomicU64,
+    /// Bytes of the window before it.
+    previous_window: AtomicU64,
 }
 
 /// A consistent copy of a [`Flow`].
@@ -180,6 +185,17 @@ pub struct FlowCopy {
     pub last_seen: u64,
     /// Interface index of the first packet, 0 if none passed or it had none.
     pub interface: u32,
+    /// Bytes since the window of `last_seen` began.
+    pub window: u64,
+    /// Bytes of the window before it.
+    pub previous_window: u64,
+}
+
+impl FlowCopy {
+    /// Bytes a second at `now`.
+    pub fn rate(&self, now: u64) -> u64 {
+        rate::last_whole(now, self.last_seen, self.window, self.previous_window)
+    }
 }
 
 #[inline]
@@ -188,9 +204,9 @@ fn bump(counter: &AtomicU64, by: u64, order: core::sync::atomic::Ordering) {
 }
 
 impl Flow {
-    /// Counts a packet (or the segments of one buffer) that passed at `now` on `interface`.
+    /// Enters as the only writer; gives the sequence to leave with.
     #[inline]
-    pub fn count(&self, amount: &Traffic, now: u64, interface: u32) {
+    fn enter(&self) -> u32 {
         let mut sequence = self.sequence.load(Relaxed) & !1;
         while let Err(seen) = self.sequence.compare_exchange_weak(
             sequence,
@@ -203,15 +219,62 @@ impl Flow {
         }
         // Readers must not see a new counter below an even old sequence.
         fence(Release);
-        if self.packets.load(Relaxed) == 0 {
-            self.interface.store(interface, Relaxed);
+        sequence.wrapping_add(2)
+    }
+
+    /// Counts a packet (or the segments of one buffer) that passed at `now` on `interface`.
+    ///
+    /// Returns what the last window held if this packet is the first beyond it.
+    #[inline]
+    pub fn count(&self, amount: &Traffic, now: u64, interface: u32) -> Option<u64> {
+        let sequence = self.enter();
+        let last_seen = self.last_seen.load(Relaxed);
+        let mut closed = None;
+        // Time goes in ticks of some milliseconds, so most packets need no division.
+        if now != last_seen {
+            if last_seen == 0 {
+                self.interface.store(interface, Relaxed);
+            } else {
+                closed = self.roll(last_seen, now);
+            }
+            self.last_seen.store(now, Relaxed);
         }
-        self.last_seen.store(now, Relaxed);
         bump(&self.packets, amount.packets, Relaxed);
         bump(&self.buffers, amount.buffers, Relaxed);
         bump(&self.bytes, amount.bytes, Relaxed);
         bump(&self.payload, amount.payload, Relaxed);
-        self.sequence.store(sequence.wrapping_add(2), Release);
+        self.sequence.store(sequence, Release);
+        closed
+    }
+
+    /// Begins the window of `now` if that of `last_seen` is over. The caller has entered.
+    #[inline]
+    fn roll(&self, last_seen: u64, now: u64) -> Option<u64> {
+        let passed = rate::window_of(now).checked_sub(rate::window_of(last_seen))?;
+        if passed == 0 {
+            return None;
+        }
+        let bytes = self.bytes.load(Relaxed);
+        let closed = bytes.wrapping_sub(self.window_base.load(Relaxed));
+        self.window_base.store(bytes, Relaxed);
+        self.previous_window.store(if passed == 1 { closed } else { 0 }, Relaxed);
+        Some(closed)
+    }
+
+    /// Closes the last window of a flow that has been silent since, once nobody asks for its rate
+    /// any more; what it held, unless that has been said before.
+    pub(crate) fn finish(&self, _pinned: &impl Pinned, now: u64) -> Option<u64> {
+        let copy = self.copy();
+        let is_over =
+            |last_seen| rate::window_of(now).saturating_sub(rate::window_of(last_seen)) > 1;
+        if copy.window == 0 || !is_over(copy.last_seen) {
+            return None;
+        }
+        let sequence = self.enter();
+        let last_seen = self.last_seen.load(Relaxed);
+        let closed = if is_over(last_seen) { self.roll(last_seen, now) } else { None };
+        self.sequence.store(sequence, Release);
+        closed
     }
 
     /// Copies the counters of one moment.
@@ -228,6 +291,11 @@ impl Flow {
                     },
                     last_seen: self.last_seen.load(Relaxed),
                     interface: self.interface.load(Relaxed),
+                    window: self
+                        .bytes
+                        .load(Relaxed)
+                        .wrapping_sub(self.window_base.load(Relaxed)),
+                    previous_window: self.previous_window.load(Relaxed),
                 };
                 fence(Acquire);
                 if self.sequence.load(Relaxed) == before {
@@ -244,6 +312,12 @@ impl Flow {
         self.last_seen.load(Relaxed)
     }
 
+    /// Packets that passed.
+    #[inline]
+    pub fn packets(&self) -> u64 {
+        self.packets.load(Relaxed)
+    }
+
     /// Whether a packet passed.
     #[inline]
     pub fn is_used(&self) -> bool {
@@ -252,8 +326,10 @@ impl Flow {
 
     /// Starts anew. The caller is the only one who knows the record.
     pub(crate) fn reset(&self) {
-        for counter in [&self.last_seen, &self.packets, &self.buffers, &self.bytes, &self.payload] {
-            counter.store(0, Relaxed);
+        let counters = [&self.packets, &self.buffers, &self.bytes, &self.payload];
+        let times = [&self.last_seen, &self.window_base, &self.previous_window];
+        for word in counters.into_iter().chain(times) {
+            word.store(0, Relaxed);
         }
         self.interface.store(0, Relaxed);
     }
@@ -267,6 +343,11 @@ impl Flow {
 pub struct Counter(AtomicU64);
 
 impl Counter {
+    /// At zero.
+    pub const fn new() -> Self {
+        Counter(AtomicU64::new(0))
+    }
+
     /// Adds; release, so that who reads the sum also sees what its writer did before.
     #[inline]
     pub fn add(&self, by: u64) {

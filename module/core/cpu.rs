@@ -11,6 +11,9 @@ use crate::counters::Direction;
 use crate::counters::TotalsCounter;
 use crate::counters::UntrackedCounter;
 use crate::key::Key;
+use crate::latency::LatencyCounter;
+use crate::quality::Fault;
+use crate::quality::Retransmission;
 
 /// Proof that nothing else runs on this CPU until it is dropped but hard interrupts, which never
 /// come here: bottom halves and preemption are off.
@@ -46,8 +49,70 @@ pub struct Cpu {
     pub cache_hits: Counter,
     /// Packets whose connection it did not know.
     pub cache_misses: Counter,
+    /// Connections that were ended early to make room.
+    pub early: Counter,
+    /// All latency.
+    pub latency: LatencyCounter,
+    /// All retransmissions.
+    pub retransmitted: RetransmissionCounter,
+    /// All faults, in the order of [`Fault`].
+    pub faults: [Counter; Fault::COUNT],
+    /// All drops.
+    pub drops: DropCounter,
     /// The last connections that passed here.
     pub(crate) cache: Cache,
+}
+
+/// Retransmissions that one CPU saw.
+#[derive(Debug, Default)]
+pub struct RetransmissionCounter {
+    /// Segments.
+    pub packets: Counter,
+    /// Payload in them.
+    pub bytes: Counter,
+    /// Segments that could not be sent; not among the above.
+    pub failed: Counter,
+}
+
+impl RetransmissionCounter {
+    pub(crate) fn add(&self, retransmission: &Retransmission) {
+        if retransmission.failed {
+            self.failed.add(retransmission.packets.into());
+        } else {
+            self.packets.add(retransmission.packets.into());
+            self.bytes.add(retransmission.bytes.into());
+        }
+    }
+}
+
+/// Drops that one CPU saw, by the kernel's reason.
+#[derive(Debug)]
+pub struct DropCounter {
+    reasons: [Counter; DropCounter::REASONS],
+}
+
+impl Default for DropCounter {
+    fn default() -> Self {
+        DropCounter { reasons: [const { Counter::new() }; DropCounter::REASONS] }
+    }
+}
+
+impl DropCounter {
+    /// Reasons that are told apart: the kernel's own, of which it has half as many, and as the last
+    /// one all of its subsystems.
+    pub const REASONS: usize = 256;
+
+    pub(crate) fn add(&self, reason: u32, packets: u32) {
+        let reason = (reason as usize).min(Self::REASONS - 1);
+        if let Some(count) = self.reasons.get(reason) {
+            count.add(packets.into());
+        }
+    }
+
+    /// The packets dropped for that reason.
+    pub fn get(&self, reason: u32) -> u64 {
+        self.reasons.get(reason as usize).map_or(0, Counter::get)
+    }
 }
 
 /// Entries of a CPU's cache. Sixteen lines stay in the first-level cache beside all else.

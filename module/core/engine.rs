@@ -3,6 +3,7 @@
 //! What happens to a packet.
 
 use core::ops::Deref;
+use core::sync::atomic::AtomicBool;
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Acquire;
@@ -29,15 +30,20 @@ use crate::index::Index;
 use crate::key::Key;
 use crate::key::KeyParts;
 use crate::key::Secret;
+use crate::latency::Octave;
+use crate::latency::Pool;
+use crate::measure::is_troubled;
 use crate::parse::parse;
 use crate::parse::tcp_flag;
 use crate::parse::Family;
 use crate::parse::Packet;
 use crate::parse::Signal;
 use crate::parse::Untracked;
+use crate::quality::Quality;
 use crate::state;
 use crate::state::State;
 use crate::state::Timeouts;
+use crate::timing::TcpSocket;
 
 /// Where the memory comes from.
 pub trait Memory {
@@ -45,6 +51,10 @@ pub trait Memory {
     type Connections: Deref<Target = [Connection]>;
     /// Fds, all zero at first.
     type Fds: Deref<Target = [Fd]>;
+    /// What a connection has beside its record, all zero at first.
+    type Qualities: Deref<Target = [Quality]>;
+    /// Octaves of histograms, all zero at first.
+    type Octaves: Deref<Target = [Octave]>;
     /// Buckets, all zero at first.
     type Buckets: Deref<Target = [Bucket]>;
     /// The CPUs' own parts, all zero at first.
@@ -81,6 +91,10 @@ pub struct Buffer<'a> {
     pub now: u64,
     /// Whether the socket it belongs to is at hand.
     pub has_socket: bool,
+    /// What that socket says, if it is TCP's.
+    pub tcp: Option<TcpSocket>,
+    /// The exact time, for what measures it: nanoseconds since boot.
+    pub clock: fn() -> u64,
 }
 
 /// What a GSO or GRO super-packet stands for.
@@ -97,7 +111,7 @@ pub struct Segments {
 
 impl Buffer<'_> {
     #[inline]
-    fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         matches!(self.direction, Direction::Sent | Direction::Received)
     }
 
@@ -141,16 +155,20 @@ pub enum Ownership {
 
 /// The books: every connection, every fd, every counter.
 pub struct Engine<M: Memory> {
-    connections: Arena<M::Connections>,
+    pub(crate) connections: Arena<M::Connections>,
+    pub(crate) qualities: M::Qualities,
+    pub(crate) octaves: Pool<M::Octaves>,
     index: Index<M::Buckets>,
     secret: Secret,
-    fds: Fds<M::Fds, M::Buckets>,
-    cpus: M::Cpus,
+    pub(crate) fds: Fds<M::Fds, M::Buckets>,
+    pub(crate) cpus: M::Cpus,
     timeouts: Timeouts,
     loaded_at: u64,
     last_id: AtomicU64,
     /// Records that have ended since the sweeper last looked: the number of the latest plus one.
     ended: AtomicU32,
+    /// Whether fds were closed since the sweeper last looked.
+    sockets_closed: AtomicBool,
     bytes: u64,
 }
 
@@ -158,6 +176,10 @@ pub struct Engine<M: Memory> {
 pub struct Parts<M: Memory> {
     /// `max_connections` of them.
     pub connections: M::Connections,
+    /// As many.
+    pub qualities: M::Qualities,
+    /// As many as [`crate::latency::pool_for`] says.
+    pub octaves: M::Octaves,
     /// As many as [`crate::index::buckets_for`] says.
     pub connection_buckets: M::Buckets,
     /// `max_fds` of them.
@@ -178,6 +200,8 @@ impl<M: Memory> Engine<M> {
     /// Puts the parts together; `None` if a number of buckets is not a power of two.
     pub fn new(parts: Parts<M>) -> Option<Self> {
         let bytes = size_of_val(&*parts.connections)
+            + size_of_val(&*parts.qualities)
+            + size_of_val(&*parts.octaves)
             + size_of_val(&*parts.connection_buckets)
             + size_of_val(&*parts.fds)
             + size_of_val(&*parts.fd_buckets)
@@ -185,6 +209,8 @@ impl<M: Memory> Engine<M> {
         let secret = Secret::new(parts.random);
         Some(Engine {
             connections: Arena::new(parts.connections),
+            qualities: parts.qualities,
+            octaves: Pool::new(parts.octaves),
             index: Index::new(parts.connection_buckets)?,
             secret,
             fds: Fds::new(parts.fds, parts.fd_buckets, secret)?,
@@ -193,6 +219,7 @@ impl<M: Memory> Engine<M> {
             loaded_at: parts.now,
             last_id: AtomicU64::new(0),
             ended: AtomicU32::new(0),
+            sockets_closed: AtomicBool::new(false),
             bytes: bytes as u64,
         })
     }
@@ -221,9 +248,20 @@ impl<M: Memory> Engine<M> {
             let amount = &miscounted(flow, &amount);
             #[cfg(not(mutex_miscount))]
             let amount = &amount;
-            flow.count(amount, buffer.now, buffer.interface);
-            if (is_new || buffer.has_socket) && !connection.meta().has(Meta::OWNER_KNOWN) {
-                self.follow_owner(pinned, buffer, &packet, connection, owner);
+            let closed = flow.count(amount, buffer.now, buffer.interface);
+            if let Some(closed) = closed {
+                self.close_window(pinned, known.record, connection, direction, closed, buffer.now);
+            }
+            self.follow_latency(pinned, known.record, connection, buffer, &packet, direction);
+            let meta = connection.meta();
+            if (is_new || buffer.has_socket) && !meta.has(Meta::OWNER_KNOWN) {
+                self.follow_owner(pinned, buffer, &packet, known.record, connection, owner);
+            }
+            if meta.has(Meta::FD_SHARED) {
+                self.count_in_fd(pinned, connection, direction, amount, buffer.now);
+            }
+            if is_troubled(&packet) {
+                self.follow_trouble(pinned, known.record, connection, buffer, &packet);
             }
             Ok(direction)
         });
@@ -335,7 +373,13 @@ impl<M: Memory> Engine<M> {
         if adopted {
             meta = meta.with(Meta::ADOPTED);
         }
+        if buffer.direction == Direction::Received {
+            meta = meta.with(Meta::REMOTE_ASKS);
+        }
         connection.open(key, meta, buffer.now);
+        if let Some(quality) = self.quality(number) {
+            quality.reset();
+        }
         connection.follow_fin(state, packet.signal, buffer.direction.is_sent());
 
         let locked = self.index.lock(pinned, hash).ok_or(Untracked::TableFull)?;
@@ -398,6 +442,12 @@ impl<M: Memory> Engine<M> {
             }
             (_, signal) => {
                 let acknowledges = connection.follow_fin(before, signal, sent);
+                if !sent && is_fin(signal) {
+                    connection.change(|meta| Some(meta.with(Meta::FIN_RECEIVED)));
+                }
+                if connection.meta().has(Meta::FOLLOWS_SOCKET) {
+                    return;
+                }
                 state::next(before, signal, sent, acknowledges)
             }
         };
@@ -460,6 +510,7 @@ impl<M: Memory> Engine<M> {
         pinned: &P,
         buffer: &Buffer<'_>,
         packet: &Packet,
+        number: u32,
         connection: &Connection,
         owner: impl FnOnce(&Packet) -> Ownership,
     ) {
@@ -471,7 +522,7 @@ impl<M: Memory> Engine<M> {
             Ownership::Kernel => {
                 connection.change(|meta| Some(meta.with(Meta::OWNER_KNOWN)));
             }
-            Ownership::Process(owner) => self.own(pinned, buffer, packet, connection, &owner),
+            Ownership::Process(owner) => self.own(pinned, buffer, packet, number, connection, &owner),
         }
     }
 
@@ -482,6 +533,7 @@ impl<M: Memory> Engine<M> {
         pinned: &P,
         buffer: &Buffer<'_>,
         packet: &Packet,
+        number: u32,
         connection: &Connection,
         owner: &Owner,
     ) {
@@ -491,7 +543,7 @@ impl<M: Memory> Engine<M> {
                 self.fds.learn(fd, owner);
                 owner.is_complete()
             }
-            None => match self.give_to_fd(pinned, buffer, packet, connection, owner) {
+            None => match self.give_to_fd(pinned, buffer, packet, number, connection, owner) {
                 Some(()) => owner.is_complete(),
                 None => {
                     pinned.cpu().fds_untracked.add(1);
@@ -509,6 +561,7 @@ impl<M: Memory> Engine<M> {
         pinned: &P,
         buffer: &Buffer<'_>,
         packet: &Packet,
+        number: u32,
         connection: &Connection,
         owner: &Owner,
     ) -> Option<()> {
@@ -519,11 +572,14 @@ impl<M: Memory> Engine<M> {
             now: buffer.now,
         };
         let fd = self.fds.obtain(pinned, owner, &sighting)?;
-        if !connection.set_fd(fd, self.fds.id(fd)) {
+        if !connection.set_fd(fd) {
             self.fds.abandon(fd);
             return Some(());
         }
-        self.fds.activate(pinned, fd);
+        if !owner.single {
+            connection.change(|meta| Some(meta.with(Meta::FD_SHARED)));
+        }
+        self.fds.activate(pinned, fd, number);
         // The connection may end at any moment: either this or the end takes it off again.
         let active = connection
             .change(|meta| (!meta.has(Meta::ENDED)).then(|| meta.with(Meta::ACTIVE_IN_FD)));
@@ -546,6 +602,19 @@ impl<M: Memory> Engine<M> {
                 fd.lose_netns();
             }
         }
+    }
+
+    /// A socket other than TCP's is closed: the sweeper ends its connections. Inside an RCU read
+    /// side.
+    pub fn socket_closed(&self, socket: u64, inode: u64) {
+        if self.fds.close(socket, inode) {
+            self.sockets_closed.store(true, Release);
+        }
+    }
+
+    /// Whether sockets were closed since the last call.
+    pub(crate) fn take_sockets_closed(&self) -> bool {
+        self.sockets_closed.swap(false, Acquire)
     }
 
     /// The records of the connections.
@@ -572,6 +641,12 @@ impl<M: Memory> Engine<M> {
     /// When the module was loaded: nanoseconds since boot.
     pub fn loaded_at(&self) -> u64 {
         self.loaded_at
+    }
+
+    /// Finds a connection by its key, or by its key seen from the other end if it is forwarded.
+    pub(crate) fn look_up(&self, key: &Key) -> Option<(u32, &Connection)> {
+        let known = self.find(key, self.secret.hash(&key.canonical().0))?;
+        Some((known.record, self.connections.get(known.record)?))
     }
 
     /// Takes the records that have ended since the last call: the latest's number plus one, each
@@ -626,6 +701,8 @@ impl<M: Memory> Engine<M> {
             add(&mut status.fds_untracked, cpu.fds_untracked.get());
             add(&mut status.cache_hits, cpu.cache_hits.get());
             add(&mut status.cache_misses, cpu.cache_misses.get());
+            add(&mut status.connections_early, cpu.early.get());
+            add(&mut status.latency_unplaced, cpu.latency.unplaced());
         });
         self.cpus.for_each(|cpu| {
             status.connections_total = status.connections_total.wrapping_add(cpu.opened.get());
@@ -643,9 +720,12 @@ impl<M: Memory> Engine<M> {
         status.fd_table_used = fds.used().into();
         status.fd_table_high_water = fds.high_water().into();
         status.memory_bytes = self.bytes;
-        let connections = status.table_size * size_of::<Connection>() as u64;
-        let index = self.index.bytes() as u64;
-        status.connection_bytes = (connections + index).div_ceil(status.table_size.max(1));
+        let records = size_of_val(self.connections.records())
+            + size_of_val(&*self.qualities)
+            + self.octaves.bytes();
+        let bytes = records as u64 + self.index.bytes() as u64;
+        status.connection_bytes = bytes.div_ceil(status.table_size.max(1));
+        status.under_pressure = self.is_under_pressure().into();
         status
     }
 }
@@ -665,6 +745,11 @@ fn key_of(buffer: &Buffer<'_>, packet: &Packet) -> Key {
         local,
         remote,
     })
+}
+
+#[inline]
+fn is_fin(signal: Signal) -> bool {
+    matches!(signal, Signal::Tcp { flags, .. } if flags & tcp_flag::FIN != 0)
 }
 
 #[inline]

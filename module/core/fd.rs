@@ -22,6 +22,11 @@ use crate::cpu::Pinned;
 use crate::index::Bucket;
 use crate::index::Index;
 use crate::key::Secret;
+use crate::latency::Octave;
+use crate::latency::Pool;
+use crate::quality::Quality;
+use crate::rate::window_of;
+use crate::rate::Rates;
 
 /// What the kernel tells of a socket and of who uses it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,12 +83,78 @@ pub struct Fd {
     kind: AtomicU32,
     closed_sent: [AtomicU64; 4],
     closed_received: [AtomicU64; 4],
+    /// The connection of an fd that owns one only: its record's number plus one.
+    only: AtomicU32,
+    /// Of an fd that may own many; the other's quality is its connection's.
+    pub(crate) quality: Quality,
+    window: Window,
+}
+
+/// What an fd that may own many connections moved in the current window and in the one before.
+///
+/// Whoever crosses into a new window turns the page. A packet that another CPU counts at that very
+/// moment may land on the wrong one.
+#[derive(Debug, Default)]
+struct Window {
+    /// The window's second plus one; 0 if there was none.
+    second: AtomicU32,
+    /// Sent and received.
+    bytes: [AtomicU64; 2],
+    previous: [AtomicU64; 2],
+    /// Since the beginning.
+    packets: [AtomicU64; 2],
+}
+
+/// A window of an fd that is over: bytes sent and received, and packets up to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ClosedWindow {
+    pub(crate) bytes: [u64; 2],
+    pub(crate) packets: [u64; 2],
+}
+
+impl Window {
+    fn reset(&self) {
+        self.second.store(0, Relaxed);
+        let words = self.bytes.iter().chain(&self.previous).chain(&self.packets);
+        words.for_each(|word| word.store(0, Relaxed));
+    }
+
+    /// Turns the page if `now` is in a later window.
+    fn turn(&self, now: u64) -> Option<ClosedWindow> {
+        let next = window_of(now) as u32 + 1;
+        let second = self.second.load(Acquire);
+        if second >= next || self.second.compare_exchange(second, next, AcqRel, Relaxed).is_err() {
+            return None;
+        }
+        let mut closed = ClosedWindow::default();
+        let pages = self.bytes.iter().zip(&self.previous).zip(&self.packets);
+        let outs = closed.bytes.iter_mut().zip(&mut closed.packets);
+        for (((bytes, previous), packets), (closed, total)) in pages.zip(outs) {
+            *closed = bytes.swap(0, Relaxed);
+            *total = packets.load(Relaxed);
+            previous.store(if second + 1 == next { *closed } else { 0 }, Relaxed);
+        }
+        (second != 0).then_some(closed)
+    }
+
+    fn rates(&self, now: u64) -> Rates {
+        let read = |words: &[AtomicU64; 2]| {
+            let [sent, received] = words;
+            Rates { sent: sent.load(Relaxed), received: received.load(Relaxed) }
+        };
+        match (window_of(now) as u32 + 1).saturating_sub(self.second.load(Acquire)) {
+            0 => read(&self.previous),
+            1 => read(&self.bytes),
+            _ => Rates::default(),
+        }
+    }
 }
 
 /// `references` of a record that is no fd's; zero, because fresh memory reads so.
 const DEAD: u32 = 0;
 const KIND_SINGLE: u32 = 1 << 8;
 const KIND_NETNS_GONE: u32 = 1 << 9;
+const KIND_SOCKET_CLOSED: u32 = 1 << 10;
 
 impl Linked for Fd {
     fn next(&self) -> &AtomicU32 {
@@ -147,6 +218,9 @@ impl Fd {
         self.total.store(0, Relaxed);
         store_traffic(&self.closed_sent, None);
         store_traffic(&self.closed_received, None);
+        self.only.store(0, Relaxed);
+        self.quality.reset();
+        self.window.reset();
         self.learn(owner);
         // The table's own reference and the first connection's.
         self.references.store(2, Release);
@@ -174,9 +248,61 @@ impl Fd {
         self.kind.load(Relaxed) & KIND_SINGLE != 0
     }
 
+    /// Whether its socket is closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.kind.load(Acquire) & KIND_SOCKET_CLOSED != 0
+    }
+
     /// Notes that its network namespace is gone.
     pub(crate) fn lose_netns(&self) {
         self.kind.fetch_or(KIND_NETNS_GONE, Relaxed);
+    }
+
+    /// Counts a packet in its window; what the last one held, to one who crosses into the next.
+    #[inline]
+    pub(crate) fn count(&self, sent: bool, amount: &Traffic, now: u64) -> Option<ClosedWindow> {
+        let closed = self.window.turn(now);
+        let direction = usize::from(!sent);
+        let counters = self.window.bytes.get(direction).zip(self.window.packets.get(direction));
+        if let Some((bytes, packets)) = counters {
+            bytes.fetch_add(amount.bytes, Relaxed);
+            packets.fetch_add(amount.packets, Relaxed);
+        }
+        closed
+    }
+
+    /// Closes the last window of an fd that has been silent since.
+    pub(crate) fn finish(&self, now: u64) -> Option<ClosedWindow> {
+        let second = self.window.second.load(Acquire);
+        let is_over = second != 0 && (window_of(now) as u32).saturating_sub(second) > 0;
+        if is_over && self.window.bytes.iter().any(|bytes| bytes.load(Relaxed) != 0) {
+            self.window.turn(now)
+        } else {
+            None
+        }
+    }
+
+    /// Bytes a second, of an fd that may own many connections.
+    pub(crate) fn rates(&self, now: u64) -> Rates {
+        self.window.rates(now)
+    }
+
+    /// The record of the only connection it can own.
+    pub(crate) fn only_connection(&self) -> Option<u32> {
+        self.only.load(Acquire).checked_sub(1)
+    }
+
+    /// The owner's pid and command, as far as they are known.
+    pub(crate) fn owner(&self) -> (u32, [u8; MUTEX_COMMAND_SIZE as usize]) {
+        (self.pid.load(Relaxed), self.command())
+    }
+
+    fn command(&self) -> [u8; MUTEX_COMMAND_SIZE as usize] {
+        let mut command = [0; MUTEX_COMMAND_SIZE as usize];
+        for (bytes, word) in command.chunks_exact_mut(8).zip(&self.command) {
+            bytes.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
+        }
+        command
     }
 
     /// The id.
@@ -194,15 +320,11 @@ impl Fd {
         self.references.load(Acquire) != DEAD
     }
 
-    /// The record for userspace; `sums` is what its live connections moved, and times since boot
+    /// The record for userspace but for its quality; `sums` is what its live connections moved, and times since boot
     /// are moved by `offset` to Unix time.
-    pub fn to_wire(&self, sums: &FdSums, offset: u64) -> mutex_fd {
+    pub(crate) fn to_wire(&self, sums: &FdSums, offset: u64) -> mutex_fd {
         let kind = self.kind.load(Relaxed);
         let active = self.active.load(Relaxed);
-        let mut command = [0; MUTEX_COMMAND_SIZE as usize];
-        for (bytes, word) in command.chunks_exact_mut(8).zip(&self.command) {
-            bytes.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
-        }
         let (mut sent, mut received) =
             (load_traffic(&self.closed_sent), load_traffic(&self.closed_received));
         sent.add(&sums.sent);
@@ -222,7 +344,7 @@ impl Fd {
             family: kind as u8,
             protocol: self.protocol.load(Relaxed) as u8,
             reserved: 0,
-            command,
+            command: self.command(),
             active_connections: active.into(),
             total_connections: self.total.load(Relaxed),
             sent,
@@ -335,6 +457,23 @@ impl<A: Deref<Target = [Fd]>, B: Deref<Target = [Bucket]>> Fds<A, B> {
         }
     }
 
+    /// Notes that a socket is closed; whether it is one of these. Inside an RCU read side.
+    pub(crate) fn close(&self, socket: u64, inode: u64) -> bool {
+        let is_it = |fd: &Fd| {
+            fd.socket.load(Relaxed) == socket && [0, inode].contains(&fd.inode.load(Relaxed))
+        };
+        let found = self.index.find(self.hash(socket), |number| {
+            self.arena.get(number).is_some_and(is_it)
+        });
+        match found.and_then(|number| self.arena.get(number)) {
+            Some(fd) => {
+                fd.kind.fetch_or(KIND_SOCKET_CLOSED, Release);
+                true
+            }
+            None => false,
+        }
+    }
+
     fn make_single(&self, number: u32) {
         if let Some(fd) = self.arena.get(number) {
             fd.kind.fetch_or(KIND_SINGLE, Relaxed);
@@ -353,9 +492,12 @@ impl<A: Deref<Target = [Fd]>, B: Deref<Target = [Bucket]>> Fds<A, B> {
         self.arena.get(number).map_or(0, Fd::id)
     }
 
-    /// Counts a connection that opens.
-    pub(crate) fn activate(&self, pinned: &impl Pinned, number: u32) {
+    /// Counts a connection that opens, in the record `connection`.
+    pub(crate) fn activate(&self, pinned: &impl Pinned, number: u32, connection: u32) {
         if let Some(fd) = self.arena.get(number) {
+            if fd.is_single() {
+                fd.only.store(connection + 1, Release);
+            }
             fd.total.fetch_add(1, Relaxed);
             if fd.active.fetch_add(1, AcqRel) == 0 {
                 pinned.cpu().fds_activated.add(1);
@@ -396,9 +538,10 @@ impl<A: Deref<Target = [Fd]>, B: Deref<Target = [Bucket]>> Fds<A, B> {
 
     /// Frees an fd without connections whose network namespace is gone, or that has had none for
     /// `timeout` if that is given. The caller holds the ledger's lock. True if it went.
-    pub(crate) fn expire<P: Pinned>(
+    pub(crate) fn expire<P: Pinned, O: Deref<Target = [Octave]>>(
         &self,
         pin: impl FnOnce() -> P,
+        octaves: &Pool<O>,
         number: u32,
         now: u64,
         timeout: Option<u64>,
@@ -410,7 +553,8 @@ impl<A: Deref<Target = [Fd]>, B: Deref<Target = [Bucket]>> Fds<A, B> {
             return false;
         }
         let idle = now.saturating_sub(fd.idle_since.load(Relaxed));
-        let due = timeout.is_some_and(|timeout| idle >= timeout) || fd.is_single();
+        let due =
+            timeout.is_some_and(|timeout| idle >= timeout) || fd.is_single() || fd.is_closed();
         if !due && fd.kind.load(Relaxed) & KIND_NETNS_GONE == 0 {
             return false;
         }
@@ -425,6 +569,7 @@ impl<A: Deref<Target = [Fd]>, B: Deref<Target = [Bucket]>> Fds<A, B> {
         }
         locked.remove(number);
         drop(locked);
+        fd.quality.forget(octaves);
         self.arena.give_back(number);
         true
     }

@@ -15,6 +15,7 @@ use crate::counters::Traffic;
 use crate::cpu::Pinned;
 use crate::engine::Engine;
 use crate::engine::Memory;
+use crate::fd::Fd;
 
 /// What closed connections moved. The module keeps it behind one lock, which a reader holds while
 /// it copies a handful of records and the collector while it adds one up.
@@ -77,6 +78,9 @@ impl Ledger {
         };
         self.closed.add(&settled.totals);
         connection.clear();
+        if let Some(quality) = engine.quality(record) {
+            quality.forget(&engine.octaves);
+        }
         readers.settled(&settled);
         if let Some(fd) = settled.fd {
             if engine.fds().settle(fd, &settled.sent, &settled.received) {
@@ -152,6 +156,24 @@ pub enum Sweep {
     Gone,
 }
 
+/// While records are scarce, a connection that nobody has answered is ended after this part of its
+/// idle timeout.
+const EARLIER: u64 = 8;
+
+/// Ends the connections of sockets that were closed.
+fn end_of_closed_sockets<M: Memory, P: Pinned>(engine: &Engine<M>, pin: &impl Fn() -> P, now: u64) {
+    for (number, connection) in engine.connections().ever_used(0) {
+        let meta = connection.meta();
+        if !meta.has(Meta::FD_SHARED) || meta.has(Meta::ENDED) {
+            continue;
+        }
+        let fd = connection.fd().and_then(|fd| engine.fds().arena().get(fd));
+        if fd.is_some_and(Fd::is_closed) {
+            engine.end(&pin(), number, connection, Meta::default(), now);
+        }
+    }
+}
+
 impl Sweeper {
     /// Ends idle connections, and takes those out of the index that have been shown long enough.
     ///
@@ -164,6 +186,9 @@ impl Sweeper {
         sweep: Sweep,
     ) -> Limbo {
         if let Sweep::Due(records) = sweep {
+            if engine.take_sockets_closed() {
+                end_of_closed_sockets(engine, &pin, now);
+            }
             self.end_idle(engine, &pin, now, records);
         }
         self.take_ended(engine);
@@ -207,6 +232,7 @@ impl Sweeper {
         records: u32,
     ) {
         let start = self.next_connection;
+        let scarce = engine.is_under_pressure();
         let mut looked = 0;
         for (number, connection) in engine.connections().ever_used(start).take(records as usize) {
             looked += 1;
@@ -214,9 +240,15 @@ impl Sweeper {
             if !meta.has(Meta::IN_USE) || meta.has(Meta::ENDED) {
                 continue;
             }
+            engine.finish_windows(pin, number, connection, now);
             let timeout = engine.timeouts().idle(connection.key().protocol(), meta.state());
-            if now.saturating_sub(connection.last_seen()) >= timeout {
+            let idle = now.saturating_sub(connection.last_seen());
+            if idle >= timeout {
                 engine.end(&pin(), number, connection, Meta::TIMED_OUT, now);
+            } else if scarce && meta.state().is_unanswered() && idle >= timeout / EARLIER {
+                let pinned = pin();
+                pinned.cpu().early.add(1);
+                engine.end(&pinned, number, connection, Meta::TIMED_OUT, now);
             }
         }
         self.next_connection = if looked < records { 0 } else { start + looked };
@@ -259,7 +291,7 @@ impl Sweeper {
         let mut looked = 0;
         for (number, _) in fds.arena().ever_used(start).take(records as usize) {
             looked += 1;
-            if fds.expire(&pin, number, now, timeout) {
+            if fds.expire(&pin, &engine.octaves, number, now, timeout) {
                 readers.fd_gone(number);
             }
         }

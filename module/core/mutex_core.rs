@@ -27,12 +27,17 @@ pub mod engine;
 pub mod fd;
 pub mod index;
 pub mod key;
+pub mod latency;
 pub mod ledger;
+pub mod measure;
 pub mod names;
 pub mod parse;
+pub mod quality;
+pub mod rate;
 pub mod snapshot;
 pub mod state;
 pub mod text;
+pub mod timing;
 pub mod wire;
 
 #[cfg(test)]

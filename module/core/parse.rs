@@ -235,14 +235,13 @@ fn parse_v6(bytes: &[u8], length: u32) -> Result<Packet, Untracked> {
         protocol = *bytes.get(header).ok_or(Untracked::Truncated)?;
         header += size;
     }
-    let link_local = |address: &[u8; 16]| address[0] == 0xfe && address[1] & 0xc0 == 0x80;
     transport(
         Network {
             family: Family::V6,
             protocol,
             source,
             destination,
-            link_local: link_local(&source) || link_local(&destination),
+            link_local: is_link_local(&source) || is_link_local(&destination),
             header: header as u32,
         },
         bytes,
@@ -257,6 +256,111 @@ struct Network {
     destination: [u8; 16],
     link_local: bool,
     header: u32,
+}
+
+/// The timestamp and the echo of one that a TCP packet carries (RFC 7323, section 3), the echo only
+/// with an ACK.
+pub fn tcp_timestamps(packet: &Packet, bytes: &[u8]) -> Option<(u32, Option<u32>)> {
+    let Signal::Tcp { flags, .. } = packet.signal else {
+        return None;
+    };
+    let start = packet.network_header as usize;
+    let mut options = bytes.get(start + 20..start + packet.transport_header as usize)?;
+    // 40 bytes of options at the most, each of one at least.
+    for _ in 0..40 {
+        options = match options {
+            [] | [0, ..] => return None,
+            [1, rest @ ..] => rest,
+            [8, 10, v0, v1, v2, v3, e0, e1, e2, e3, ..] => {
+                let echo = u32::from_be_bytes([*e0, *e1, *e2, *e3]);
+                let value = u32::from_be_bytes([*v0, *v1, *v2, *v3]);
+                return Some((value, (flags & tcp_flag::ACK != 0).then_some(echo)));
+            }
+            [_, length, ..] => options.get(usize::from((*length).max(2))..)?,
+            [_] => return None,
+        };
+    }
+    None
+}
+
+/// The sequence number of an ICMP packet that asks or answers.
+pub fn icmp_sequence(packet: &Packet, bytes: &[u8]) -> u16 {
+    be16(bytes, packet.network_header as usize + 6).unwrap_or_default()
+}
+
+/// The packet that an ICMP error is about: its protocol and its ends, as it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quoted {
+    /// IPv4 or IPv6.
+    pub family: Family,
+    /// Protocol number as in the IP header.
+    pub protocol: u8,
+    /// Source.
+    pub source: Endpoint,
+    /// Destination.
+    pub destination: Endpoint,
+    /// Whether an address is link-local.
+    pub link_local: bool,
+}
+
+/// What an ICMP error packet quotes, `None` if it is none or quotes too little.
+pub fn icmp_quoted(packet: &Packet, bytes: &[u8]) -> Option<Quoted> {
+    let at = packet.network_header as usize;
+    let kind = *bytes.get(at)?;
+    let is_error = match (packet.family, packet.protocol) {
+        // Unreachable, source quench, time exceeded, parameter problem (RFC 792).
+        (Family::V4, protocol::ICMP) => matches!(kind, 3 | 4 | 11 | 12),
+        // RFC 4443, section 2.1: errors have numbers below 128.
+        (Family::V6, protocol::ICMPV6) => kind < 128,
+        _ => false,
+    };
+    if !is_error {
+        return None;
+    }
+    quoted(packet.family, bytes.get(at + 8..)?)
+}
+
+/// The ends that the start of a packet names, of which no more is needed than its ports; extension
+/// headers are not looked behind.
+pub fn quoted(family: Family, bytes: &[u8]) -> Option<Quoted> {
+    let (protocol, source, destination, at) = match family {
+        Family::V4 => {
+            let header = usize::from(*bytes.first()? & 0x0f) * 4;
+            if be16(bytes, 6)? & 0x1fff != 0 {
+                return None;
+            }
+            (*bytes.get(9)?, address_v4(bytes, 12)?, address_v4(bytes, 16)?, header)
+        }
+        Family::V6 => (*bytes.get(6)?, address_v6(bytes, 8)?, address_v6(bytes, 24)?, 40),
+    };
+    let ports = match protocol {
+        protocol::TCP
+        | protocol::UDP
+        | protocol::UDPLITE
+        | protocol::SCTP
+        | protocol::DCCP => (be16(bytes, at)?, be16(bytes, at + 2)?),
+        protocol::ICMP | protocol::ICMPV6 => match icmp_asks(family, *bytes.get(at)?) {
+            Some(true) => (be16(bytes, at + 4)?, 0),
+            Some(false) => (0, be16(bytes, at + 4)?),
+            None => (0, 0),
+        },
+        _ => (0, 0),
+    };
+    Some(Quoted {
+        family,
+        protocol,
+        source: Endpoint { address: source, port: ports.0 },
+        destination: Endpoint { address: destination, port: ports.1 },
+        link_local: family == Family::V6
+            && (is_link_local(&source) || is_link_local(&destination)),
+    })
+}
+
+/// Whether an IPv6 address is in `fe80::/10`.
+#[inline]
+fn is_link_local(address: &[u8; 16]) -> bool {
+    let [a, b, ..] = *address;
+    a == 0xfe && b & 0xc0 == 0x80
 }
 
 /// ICMP types that ask or answer and carry an identifier: whether `kind` asks.

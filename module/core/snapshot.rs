@@ -46,12 +46,22 @@ pub struct Cursor<S> {
     netns: Option<u32>,
     /// Moves times since boot to Unix time.
     offset: u64,
+    /// When it began: nanoseconds since boot.
+    now: u64,
 }
 
 impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
     /// At the beginning; `sums` are all zero.
-    pub fn new(sums: S, netns: Option<u32>, offset: u64) -> Self {
-        Cursor { next_connection: 0, next_fd: 0, repaid: Totals::ZERO, sums, netns, offset }
+    pub fn new(sums: S, netns: Option<u32>, moment: Moment) -> Self {
+        Cursor {
+            next_connection: 0,
+            next_fd: 0,
+            repaid: Totals::ZERO,
+            sums,
+            netns,
+            offset: moment.offset(),
+            now: moment.boot,
+        }
     }
 
     /// To be called for every [`crate::ledger::Readers::settled`].
@@ -98,7 +108,8 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
                 continue;
             }
             let fd = connection.fd();
-            let wire = connection.to_wire(self.offset);
+            let number = self.next_connection - 1;
+            let wire = engine.connection_to_wire(number, connection, self.offset, self.now);
             if let Some(sums) = fd.and_then(|fd| self.sums.get_mut(fd as usize)) {
                 sums.sent.add(&wire.sent);
                 sums.received.add(&wire.received);
@@ -150,7 +161,7 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
     ) -> Option<mutex_fd> {
         let fd = engine.fds().arena().get(number)?;
         let sums = self.sums.get(number as usize)?;
-        (fd.is_in_use() && self.shows(fd.netns())).then(|| fd.to_wire(sums, self.offset))
+        (fd.is_in_use() && self.shows(fd.netns())).then(|| engine.fd_to_wire(fd, sums, self.offset, self.now))
     }
 
     /// What connections moved that are not among those copied, settled before or since.

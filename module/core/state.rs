@@ -53,6 +53,14 @@ impl State {
     }
 }
 
+impl State {
+    /// Whether the other end has not spoken, or not enough to be believed.
+    #[inline]
+    pub fn is_unanswered(self) -> bool {
+        matches!(self, State::OneWay | State::SynSent | State::SynRecv)
+    }
+}
+
 /// The state that a connection's first packet gives it, and whether its opening was missed.
 pub fn first(signal: Signal, sent: bool) -> (State, bool) {
     match signal {

@@ -7,6 +7,7 @@ use core::fmt;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 use mutex_core::connection::Meta;
+use mutex_core::snapshot::Moment;
 use mutex_core::text;
 
 use super::only_netns;
@@ -19,7 +20,7 @@ use crate::sys::proc::TextFile;
 pub(super) struct Connections {
     books: Arc<Books>,
     netns: Option<u32>,
-    offset: u64,
+    moment: Moment,
 }
 
 impl TextFile for Connections {
@@ -28,7 +29,7 @@ impl TextFile for Connections {
     const MODE: u16 = 0o440;
 
     fn open(books: Arc<Books>) -> Result<Self> {
-        Ok(Connections { books, netns: only_netns(), offset: host::moment().offset() })
+        Ok(Connections { books, netns: only_netns(), moment: host::moment() })
     }
 
     fn seek(&mut self, position: u64) -> Option<u64> {
@@ -54,7 +55,10 @@ impl TextFile for Connections {
         };
         // With the shelf's lock the record can't become another's halfway.
         let wire = books.with_shelf(|_| {
-            connection.meta().has(Meta::IN_USE).then(|| connection.to_wire(self.offset))
+            connection.meta().has(Meta::IN_USE).then(|| {
+                let (offset, now) = (self.moment.offset(), self.moment.boot);
+                books.engine().connection_to_wire(record as u32, connection, offset, now)
+            })
         });
         match wire {
             Some(wire) if self.netns.is_none_or(|only| only == wire.netns) => {

@@ -27,7 +27,7 @@ impl TextFile for Fds {
     const MODE: u16 = 0o440;
 
     fn open(books: Arc<Books>) -> Result<Self> {
-        let reader = Reader::new(books, only_netns(), host::moment().offset())?;
+        let reader = Reader::new(books, only_netns(), host::moment())?;
         let engine = reader.books().engine();
         while reader.with_cursor(|ledger, cursor| cursor.connections(engine, ledger, |_| ()))? {}
         Ok(Fds(reader))

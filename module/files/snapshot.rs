@@ -47,7 +47,7 @@ impl StreamFile for Snapshot {
             Origin { moment: host::moment(), boot_id: books.boot_id(), netns, filtered: !is_first };
         let mut block = KVec::new();
         block.extend_with(BLOCK_BYTES, 0, GFP_KERNEL)?;
-        let reader = Reader::new(books, only_netns(), origin.moment.offset())?;
+        let reader = Reader::new(books, only_netns(), origin.moment)?;
         let state = State { image: Image::new(origin), reader, block, begin: 0, end: 0 };
         KBox::pin_init(
             pin_init!(Snapshot { state <- new_mutex!(state, "mutex_snapshot") }),

@@ -12,6 +12,12 @@ pub(crate) fn now() -> u64 {
     unsafe { bindings::mutex_now() }
 }
 
+/// Nanoseconds since boot, suspend included, exactly.
+pub(crate) fn now_exact() -> u64 {
+    // SAFETY: May be called anywhere.
+    unsafe { bindings::mutex_now_exact() }
+}
+
 /// The present moment on both clocks.
 pub(crate) fn moment() -> Moment {
     let mut moment = Moment { unix: 0, boot: 0 };

@@ -11,6 +11,8 @@ use mutex_core::engine::Memory;
 use mutex_core::fd::Fd;
 use mutex_core::fd::FdSums;
 use mutex_core::index::Bucket;
+use mutex_core::latency::Octave;
+use mutex_core::quality::Quality;
 
 use super::bindings;
 use super::percpu::PerCpu;
@@ -28,6 +30,10 @@ unsafe impl Zeroable for Connection {}
 unsafe impl Zeroable for Fd {}
 // SAFETY: Integers and atomic integers only.
 unsafe impl Zeroable for Bucket {}
+// SAFETY: Integers and atomic integers only.
+unsafe impl Zeroable for Quality {}
+// SAFETY: Integers and atomic integers only.
+unsafe impl Zeroable for Octave {}
 // SAFETY: Integers only.
 unsafe impl Zeroable for FdSums {}
 
@@ -97,6 +103,8 @@ pub(crate) struct KernelMemory;
 
 impl Memory for KernelMemory {
     type Connections = Zeroed<Connection>;
+    type Qualities = Zeroed<Quality>;
+    type Octaves = Zeroed<Octave>;
     type Fds = Zeroed<Fd>;
     type Buckets = Zeroed<Bucket>;
     type Cpus = PerCpu;

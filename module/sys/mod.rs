@@ -9,5 +9,6 @@ pub(crate) mod host;
 pub(crate) mod memory;
 pub(crate) mod netfilter;
 pub(crate) mod percpu;
+pub(crate) mod probes;
 pub(crate) mod proc;
 pub(crate) mod work;

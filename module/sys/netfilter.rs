@@ -17,7 +17,9 @@ use mutex_core::parse::Family;
 use mutex_core::parse::Packet;
 
 use super::bindings;
+use super::host;
 use super::percpu::PerCpu;
+use super::probes;
 
 /// Who is called for packets.
 pub(crate) trait Hooked: Send + Sync {
@@ -73,6 +75,8 @@ impl Seen<'_> {
             interface: view.interface,
             now: view.now,
             has_socket: !view.socket.is_null(),
+            tcp: (view.tcp.srtt != 0).then(|| probes::tcp(&view.tcp)),
+            clock: host::now_exact,
         }
     }
 

@@ -5,6 +5,7 @@
 #include <linux/cpumask.h>
 #include <linux/crc32.h>
 #include <linux/fs.h>
+#include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/netfilter.h>
@@ -16,9 +17,11 @@
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/timekeeping.h>
+#include <linux/tracepoint.h>
 #include <linux/uuid.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
+#include <net/dropreason.h>
 #include <net/ip.h>
 #include <net/ipv6.h>
 #include <net/net_namespace.h>
@@ -83,6 +86,19 @@ static struct sock *full_socket(struct sk_buff *skb, const struct nf_hook_state 
 	return sk;
 }
 
+/* A new sample comes with the sending time of another segment (RACK, RFC 8985). */
+static __always_inline void read_tcp(const struct sock *sk, struct mutex_tcp *tcp)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+	u32 srtt = READ_ONCE(tp->srtt_us);
+
+	if (!srtt)
+		return;
+	tcp->sample = (u32)READ_ONCE(tp->rack.mstamp);
+	tcp->rtt = READ_ONCE(tp->rack.rtt_us);
+	tcp->srtt = srtt >> 3;
+}
+
 static __always_inline void deliver(const struct mutex_view *view)
 {
 	mutex_pin();
@@ -125,8 +141,11 @@ static __always_inline unsigned int count(struct sk_buff *skb, const struct nf_h
 		if (skb->encapsulation)
 			view.gso_headers = carried_headers(skb);
 	}
-	if (hook != MUTEX_HOOK_FORWARD)
+	if (hook != MUTEX_HOOK_FORWARD) {
 		view.socket = full_socket(skb, state);
+		if (view.socket && view.socket->sk_protocol == IPPROTO_TCP)
+			read_tcp(view.socket, &view.tcp);
+	}
 
 	if (likely(view.available >= min_t(u32, view.length, MUTEX_WINDOW)))
 		deliver(&view);
@@ -268,6 +287,299 @@ int mutex_owner_of(const struct mutex_view *view, __u16 source_port, __u16 desti
 	result = describe(sk, false, owner);
 	sock_put(sk);
 	return result;
+}
+
+/* Probes */
+
+static const struct mutex_probe_calls *probe_calls;
+static void *probe_context;
+
+static void put_v4(u8 address[16], __be32 v4)
+{
+	ipv6_addr_set_v4mapped(v4, (struct in6_addr *)address);
+}
+
+/* False if the socket is neither IPv4 nor IPv6. */
+static bool ends_of(const struct sock *sk, struct mutex_ends *ends)
+{
+	const struct inet_sock *inet = inet_sk(sk);
+
+	*ends = (struct mutex_ends){
+		.local_port = ntohs(inet->inet_sport),
+		.remote_port = ntohs(inet->inet_dport),
+		.netns = sock_net(sk)->ns.inum,
+		.interface = READ_ONCE(sk->sk_bound_dev_if),
+		.protocol = sk->sk_protocol,
+	};
+	if (sk->sk_family == AF_INET || (sk->sk_family == AF_INET6 && ipv6_addr_v4mapped(&sk->sk_v6_daddr))) {
+		ends->family = 4;
+		put_v4(ends->local, inet->inet_saddr);
+		put_v4(ends->remote, inet->inet_daddr);
+		return true;
+	}
+	if (!IS_ENABLED(CONFIG_IPV6) || sk->sk_family != AF_INET6)
+		return false;
+	ends->family = 6;
+	memcpy(ends->local, &inet6_sk(sk)->saddr, 16);
+	memcpy(ends->remote, &sk->sk_v6_daddr, 16);
+	return true;
+}
+
+static void enter_probe(void)
+{
+	rcu_read_lock();
+	mutex_pin();
+}
+
+static void leave_probe(void)
+{
+	mutex_unpin();
+	rcu_read_unlock();
+}
+
+static void probe_state(void *unused, const struct sock *sk, const int before, const int after)
+{
+	struct mutex_state_change change = {
+		.before = before,
+		.after = after,
+		.now = ktime_get_coarse_boottime_ns(),
+	};
+	int error = READ_ONCE(sk->sk_err);
+
+	if (sk->sk_protocol != IPPROTO_TCP || after == TCP_LISTEN || before == TCP_LISTEN)
+		return;
+	if (!ends_of(sk, &change.ends))
+		return;
+	change.reset = error == ECONNRESET || error == ECONNREFUSED || error == EPIPE;
+	read_tcp(sk, &change.tcp);
+	enter_probe();
+	probe_calls->state(probe_context, &change);
+	leave_probe();
+}
+
+static void probe_retransmit(void *unused, const struct sock *sk, const struct sk_buff *skb, int error)
+{
+	struct mutex_ends ends;
+
+	if (!ends_of(sk, &ends))
+		return;
+	enter_probe();
+	probe_calls->retransmit(probe_context, &ends, tcp_skb_pcount(skb), skb->len, error != 0);
+	leave_probe();
+}
+
+static void probe_retransmit_synack(void *unused, const struct sock *sk, const struct request_sock *req)
+{
+	const struct inet_request_sock *ireq = inet_rsk(req);
+	struct mutex_ends ends = {
+		.local_port = ireq->ir_num,
+		.remote_port = ntohs(ireq->ir_rmt_port),
+		.netns = sock_net(sk)->ns.inum,
+		.interface = ireq->ir_iif,
+		.protocol = IPPROTO_TCP,
+	};
+
+	if (ireq->ireq_family == AF_INET) {
+		ends.family = 4;
+		put_v4(ends.local, ireq->ir_loc_addr);
+		put_v4(ends.remote, ireq->ir_rmt_addr);
+	} else if (IS_ENABLED(CONFIG_IPV6)) {
+		ends.family = 6;
+		memcpy(ends.local, &ireq->ir_v6_loc_addr, 16);
+		memcpy(ends.remote, &ireq->ir_v6_rmt_addr, 16);
+	}
+	enter_probe();
+	probe_calls->retransmit(probe_context, &ends, 1, 0, false);
+	leave_probe();
+}
+
+static const struct net *net_of(const struct sk_buff *skb)
+{
+	if (skb->dev)
+		return dev_net(skb->dev);
+	if (skb->sk)
+		return sock_net(skb->sk);
+	if (skb_dst(skb) && skb_dst(skb)->dev)
+		return dev_net(skb_dst(skb)->dev);
+	return NULL;
+}
+
+static void probe_drop(void *unused, struct sk_buff *skb, void *location, enum skb_drop_reason reason,
+		       const struct sock *rx_sk)
+{
+	struct mutex_dropped dropped = {
+		.reason = reason,
+		.packets = max_t(u32, skb_shinfo(skb)->gso_segs, 1),
+		.interface = skb->skb_iif,
+	};
+	const struct net *net;
+
+	if (skb->protocol == htons(ETH_P_IP))
+		dropped.family = 4;
+	else if (skb->protocol == htons(ETH_P_IPV6))
+		dropped.family = 6;
+	else
+		return;
+	switch (reason) {
+	case SKB_DROP_REASON_TCP_CSUM:
+	case SKB_DROP_REASON_UDP_CSUM:
+	case SKB_DROP_REASON_IP_CSUM:
+	case SKB_DROP_REASON_ICMP_CSUM:
+	case SKB_DROP_REASON_SKB_CSUM:
+		dropped.bad_checksum = 1;
+		break;
+	default:
+		break;
+	}
+	enter_probe();
+	net = net_of(skb);
+	if (net)
+		dropped.netns = net->ns.inum;
+	if (skb_mac_header_was_set(skb) || skb->network_header) {
+		const u8 *start = skb_network_header(skb);
+		const u8 *end = skb_tail_pointer(skb);
+
+		if (start >= skb->head && start < end) {
+			dropped.bytes = start;
+			dropped.available = min_t(u32, end - start, MUTEX_WINDOW);
+		}
+	}
+	probe_calls->drop(probe_context, &dropped);
+	leave_probe();
+}
+
+static void release(struct socket *socket)
+{
+	const struct sock *sk = socket->sk;
+
+	if (!sk || sk->sk_protocol == IPPROTO_TCP)
+		return;
+	/* Not pinned: interrupts can be off here, where bottom halves cannot be let on again. */
+	rcu_read_lock();
+	probe_calls->release(probe_context, (unsigned long)sk, SOCK_INODE(socket)->i_ino);
+	rcu_read_unlock();
+}
+
+/* Tracepoints that are found by name, because the kernel does not export them. */
+static struct probe {
+	const char *name;
+	void *call;
+	struct tracepoint *tracepoint;
+	bool attached;
+} probes[] = {
+	{ .name = "inet_sock_set_state", .call = probe_state },
+	{ .name = "tcp_retransmit_skb", .call = probe_retransmit },
+	{ .name = "tcp_retransmit_synack", .call = probe_retransmit_synack },
+	{ .name = "kfree_skb", .call = probe_drop },
+};
+
+static void find_probe(struct tracepoint *tracepoint, void *unused)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(probes); i++)
+		if (!strcmp(tracepoint->name, probes[i].name))
+			probes[i].tracepoint = tracepoint;
+}
+
+#ifdef CONFIG_KPROBES
+static int release_called(struct kprobe *unused, struct pt_regs *registers)
+{
+	release((struct socket *)regs_get_kernel_argument(registers, 0));
+	return 0;
+}
+
+/* No tracepoint tells that a socket is closed. */
+static struct kprobe release_probe = {
+	.symbol_name = "inet_release",
+	.pre_handler = release_called,
+};
+static bool release_probed;
+
+static int release_attach(void)
+{
+	int error;
+
+	/* A probe that was registered before keeps what it found. */
+	release_probe.addr = NULL;
+	release_probe.flags = 0;
+	error = register_kprobe(&release_probe);
+	release_probed = !error;
+	return error;
+}
+
+static void release_detach(void)
+{
+	if (release_probed)
+		unregister_kprobe(&release_probe);
+	release_probed = false;
+}
+#else
+static int release_attach(void)
+{
+	return -EOPNOTSUPP;
+}
+
+static void release_detach(void)
+{
+}
+#endif
+
+int mutex_probes_register(const struct mutex_probe_calls *calls, void *context)
+{
+	size_t i;
+	int error;
+
+	probe_calls = calls;
+	probe_context = context;
+	for_each_kernel_tracepoint(find_probe, NULL);
+	for (i = 0; i < ARRAY_SIZE(probes); i++) {
+		struct probe *probe = &probes[i];
+
+		if (!probe->tracepoint) {
+			pr_warn("mutex: this kernel has no tracepoint %s: what it tells is not counted\n",
+				probe->name);
+			continue;
+		}
+		error = tracepoint_probe_register(probe->tracepoint, probe->call, NULL);
+		if (error) {
+			mutex_probes_unregister();
+			return error;
+		}
+		probe->attached = true;
+	}
+	if (release_attach())
+		pr_info("mutex: this kernel has no kprobes: sockets other than TCP's are forgotten when they are idle\n");
+	return 0;
+}
+
+void mutex_probes_unregister(void)
+{
+	size_t i;
+
+	release_detach();
+	for (i = 0; i < ARRAY_SIZE(probes); i++) {
+		if (probes[i].attached)
+			tracepoint_probe_unregister(probes[i].tracepoint, probes[i].call, NULL);
+		probes[i].attached = false;
+		probes[i].tracepoint = NULL;
+	}
+	tracepoint_synchronize_unregister();
+}
+
+bool mutex_drop_name(__u32 reason, __u8 *name, __u32 size)
+{
+	const struct drop_reason_list *list;
+	bool known = false;
+
+	rcu_read_lock();
+	list = rcu_dereference(drop_reasons_by_subsys[SKB_DROP_REASON_SUBSYS_CORE]);
+	if (list && reason < list->n_reasons && list->reasons[reason]) {
+		strscpy(name, list->reasons[reason], size);
+		known = true;
+	}
+	rcu_read_unlock();
+	return known;
 }
 
 /* Work */
@@ -513,6 +825,11 @@ void mutex_random(void *bytes, __u64 length)
 __u32 mutex_crc32(const __u8 *bytes, __u64 length)
 {
 	return ~crc32_le(~0, bytes, length);
+}
+
+__u64 mutex_now_exact(void)
+{
+	return ktime_get_boottime_ns();
 }
 
 __u64 mutex_now(void)

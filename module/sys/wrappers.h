@@ -24,6 +24,13 @@ struct net;
 /* Bytes of a packet's start that are looked at if it is not in one piece. */
 #define MUTEX_WINDOW 256
 
+/* What a TCP socket says of its round trips, in microseconds. */
+struct mutex_tcp {
+	__u32 sample;		/* another number for each new one */
+	__u32 rtt;		/* the last one, 0 if there is none */
+	__u32 srtt;		/* smoothed */
+};
+
 /* A socket buffer at a hook. */
 struct mutex_view {
 	const __u8 *bytes;	/* from the IP header on */
@@ -39,6 +46,7 @@ struct mutex_view {
 	__u8 reserved[2];
 	__u64 now;		/* nanoseconds since boot, to the tick */
 	struct sock *socket;	/* a full socket, or NULL */
+	struct mutex_tcp tcp;	/* what it says if it is TCP's, else 0 */
 	struct sk_buff *buffer;
 	struct net *net;
 };
@@ -77,6 +85,62 @@ struct mutex_hook_calls {
 int mutex_hooks_register(const struct mutex_hook_calls *calls, void *context);
 /* When it returns no call is running, and none will come. */
 void mutex_hooks_unregister(void);
+
+/* The two ends of a socket. */
+struct mutex_ends {
+	__u8 local[16];		/* IPv4 as ::ffff:a.b.c.d */
+	__u8 remote[16];
+	__u16 local_port;
+	__u16 remote_port;
+	__u32 netns;		/* inode number */
+	__u32 interface;	/* that it is bound to, 0 if none */
+	__u8 family;		/* 4 or 6 */
+	__u8 protocol;
+	__u8 reserved[2];
+};
+
+/* A TCP socket's change of state; states as the kernel numbers them. */
+struct mutex_state_change {
+	struct mutex_ends ends;
+	struct mutex_tcp tcp;
+	__u8 before;
+	__u8 after;
+	__u8 reset;		/* the other end reset or refused it */
+	__u8 reserved;
+	__u64 now;		/* nanoseconds since boot, to the tick */
+};
+
+/* A packet that was dropped. */
+struct mutex_dropped {
+	const __u8 *bytes;	/* from the IP header on */
+	__u32 available;	/* bytes at `bytes` */
+	__u32 reason;		/* enum skb_drop_reason */
+	__u32 packets;		/* segments that it stands for */
+	__u32 netns;		/* inode number, 0 if unknown */
+	__u32 interface;	/* that it came in by, 0 if it was made here */
+	__u8 family;		/* 4 or 6 */
+	__u8 bad_checksum;
+	__u8 reserved[2];
+};
+
+/* Calls from the kernel into Rust, inside an RCU read side, pinned to the CPU. */
+struct mutex_probe_calls {
+	void (*state)(void *context, const struct mutex_state_change *change);
+	void (*retransmit)(void *context, const struct mutex_ends *ends, __u32 packets, __u32 bytes,
+			   bool failed);
+	void (*drop)(void *context, const struct mutex_dropped *dropped);
+	/* The last fd of a socket other than TCP's is closed. Inside an RCU read side, but
+	 * not pinned; interrupts may be off. */
+	void (*release)(void *context, __u64 socket, __u64 inode);
+};
+
+/* Attaches to the kernel's tracepoints. One registration at a time. Returns 0 or
+ * a negative errno; what this kernel lacks is named in its log and left out. */
+int mutex_probes_register(const struct mutex_probe_calls *calls, void *context);
+/* When it returns no call is running, and none will come. */
+void mutex_probes_unregister(void);
+/* The kernel's name of a drop reason; returns whether it has one. */
+bool mutex_drop_name(__u32 reason, __u8 *name, __u32 size);
 
 /* Work that is done again and again, in process context. `work` returns after
  * how many milliseconds it wants to be called again. One at a time. */
@@ -145,6 +209,8 @@ void mutex_random(void *bytes, __u64 length);
 __u32 mutex_crc32(const __u8 *bytes, __u64 length);
 /* Nanoseconds since boot, to the tick. */
 __u64 mutex_now(void);
+/* Nanoseconds since boot, exactly. */
+__u64 mutex_now_exact(void);
 /* Unix time and nanoseconds since boot, of the same moment. */
 void mutex_moment(__u64 *unix_ns, __u64 *boot_ns);
 /* The kernel's boot id, or zeros if /proc is not there. */

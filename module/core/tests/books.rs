@@ -33,12 +33,15 @@ use mutex_core::fd::FdSums;
 use mutex_core::fd::Owner;
 use mutex_core::index::buckets_for;
 use mutex_core::index::Bucket;
+use mutex_core::latency::pool_for;
+use mutex_core::latency::Octave;
 use mutex_core::ledger::Ledger;
 use mutex_core::ledger::Readers;
 use mutex_core::ledger::Settled;
 use mutex_core::ledger::Sweep;
 use mutex_core::ledger::Sweeper;
 use mutex_core::parse::Family;
+use mutex_core::quality::Quality;
 use mutex_core::snapshot::Cursor;
 use mutex_core::snapshot::Image;
 use mutex_core::snapshot::Moment;
@@ -82,6 +85,8 @@ struct Host;
 
 impl Memory for Host {
     type Connections = Vec<Connection>;
+    type Qualities = Vec<Quality>;
+    type Octaves = Vec<Octave>;
     type Fds = Vec<Fd>;
     type Buckets = Vec<Bucket>;
     type Cpus = HostCpus;
@@ -123,6 +128,8 @@ impl Books {
     fn new(connections: u32, fds: u32, cpus: usize) -> Self {
         let parts = Parts {
             connections: many(connections as usize),
+            qualities: many(connections as usize),
+            octaves: many(pool_for(connections as usize)),
             connection_buckets: many(buckets_for(connections)),
             fds: many(fds as usize),
             fd_buckets: many(buckets_for(fds)),
@@ -167,6 +174,8 @@ impl Books {
             interface: 3,
             now,
             has_socket: packet.direction == Direction::Sent,
+            tcp: None,
+            clock: || 0,
         };
         let _read_side = self.rcu.read().expect("nobody panics in a read side");
         self.engine.count(&self.pin(cpu), &buffer, |_| packet.owner());
@@ -193,7 +202,7 @@ impl Books {
     fn snapshot(&self) -> Snapshot<'_> {
         let id = self.last_reader.fetch_add(1, Relaxed);
         let fds = self.engine.fds().arena().ever_used_end() as usize;
-        let cursor = Cursor::new(many(fds), None, 0);
+        let cursor = Cursor::new(many(fds), None, Moment { unix: 0, boot: 0 });
         self.shelf.lock().expect("no panic").readers.0.insert(id, cursor);
         let origin = Origin {
             moment: Moment { unix: 0, boot: 0 },
