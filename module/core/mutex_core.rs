@@ -30,6 +30,7 @@ pub mod key;
 pub mod ledger;
 pub mod names;
 pub mod parse;
+pub mod report;
 pub mod snapshot;
 pub mod state;
 pub mod text;
