@@ -110,7 +110,8 @@ fn sums_of_json(json: &Value) -> Sums {
             add(&mut sums, what, "latency", name, integer(&record["quality"]["latency"][name]));
         }
     }
-    for drop in list("connections").flat_map(|record| record["drop_reasons"].as_array()).flatten() {
+    for drop in list("connections").filter_map(|record| record["drop_reasons"].as_array()).flatten()
+    {
         add(
             &mut sums,
             "connections",
@@ -160,7 +161,9 @@ fn sums_of_csv(bytes: &[u8]) -> Sums {
     let pairs = csv(bytes, Table::Status).into_iter();
     quality("host", &pairs.map(|pair| (pair["key"].clone(), pair["value"].clone())).collect());
     for (what, table) in [("connections", Table::Connections), ("fds", Table::Fds)] {
-        csv(bytes, table).iter().for_each(|line| quality(what, line));
+        for line in csv(bytes, table) {
+            quality(what, &line);
+        }
     }
     for line in csv(bytes, Table::Connections) {
         for drop in line["drop_reasons"].split('|').filter(|drop| !drop.is_empty()) {
