@@ -46,7 +46,8 @@ const COLUMNS: [Column; 9] = [
 ];
 
 fn table(output: &mut dyn Write, image: Image) -> io::Result<()> {
-    table::write(output, &COLUMNS, &image.alerts, |alert| {
+    let alerts = image.alerts;
+    table::write(output, &COLUMNS, &alerts, |alert| {
         vec![
             alert.number.to_string(),
             human::moment(alert.time_ns),
