@@ -45,7 +45,7 @@ pub enum Table {
     Connections,
     /// A line an fd.
     Fds,
-    /// A line an octave of a histogram that has samples.
+    /// A line an octave of a histogram.
     Latency,
     /// A line a reason why the kernel dropped packets.
     Drops,

@@ -33,7 +33,7 @@ pub enum Section {
     Connections,
     /// `fds`: a list.
     Fds,
-    /// `latency`: a list of the octaves of histograms that have samples.
+    /// `latency`: a list of octaves of histograms.
     Latency,
     /// `quality`: how well the whole host fares.
     Quality,
