@@ -34,6 +34,7 @@ pub mod names;
 pub mod parse;
 pub mod quality;
 pub mod rate;
+pub mod report;
 pub mod snapshot;
 pub mod state;
 pub mod text;

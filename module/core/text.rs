@@ -4,8 +4,8 @@
 //!
 //! `stats` is one `key value` a line; `connections` and `fds` are a header line and a line a record,
 //! fields separated by one space. Every file starts with `format 1`. Integers are in base units, 0
-//! where there is none; a uid or command that is unknown and flags that are none are `-`. New keys
-//! and new columns are only added at the end.
+//! where there is none; a uid or command that is unknown, flags that are none and drops that never were
+//! are `-`. New keys and new columns are only added at the end.
 
 use core::fmt;
 use core::fmt::Write;
@@ -19,11 +19,14 @@ use crate::names::state_name;
 use crate::names::ConnectionFlags;
 use crate::names::Protocol;
 use crate::parse::Untracked;
+use crate::report::drop_counts;
+use crate::report::DropKey;
+use crate::report::DropReasons;
 
 /// The version that every file starts with.
 pub const FORMAT: u32 = 1;
 
-/// Columns of `connections` before the counters.
+/// Columns of `connections` before the counters. Behind them come the quality and `drop_reasons`.
 pub const CONNECTION_COLUMNS: [&str; 19] = [
     "id",
     "netns",
@@ -46,7 +49,7 @@ pub const CONNECTION_COLUMNS: [&str; 19] = [
     "family",
 ];
 
-/// Columns of `fds` before the counters.
+/// Columns of `fds` before the counters. Behind them comes the quality.
 pub const FD_COLUMNS: [&str; 13] = [
     "id",
     "inode",
@@ -117,8 +120,11 @@ impl fmt::Display for Command<'_> {
     }
 }
 
-/// The scalars of `stats` that are not traffic, with their names.
-pub fn status_fields(status: &mutex_status) -> [(&'static str, u64); 17] {
+/// How many of [`status_fields`] come before the traffic in `stats`: the others are newer.
+const STATUS_BEFORE_TRAFFIC: usize = 17;
+
+/// The scalars of `stats` that are the module's own, with their names.
+pub fn status_fields(status: &mutex_status) -> [(&'static str, u64); 25] {
     [
         ("uptime_ns", status.uptime_ns),
         ("connections_active", status.connections_active),
@@ -137,6 +143,14 @@ pub fn status_fields(status: &mutex_status) -> [(&'static str, u64); 17] {
         ("fd_table_high_water", status.fd_table_high_water),
         ("memory_bytes", status.memory_bytes),
         ("connection_bytes", status.connection_bytes),
+        ("connections_early", status.connections_early),
+        ("under_pressure", status.under_pressure),
+        ("latency_unplaced", status.latency_unplaced),
+        ("alerts_raised", status.alerts_raised),
+        ("alerts_overwritten", status.alerts_overwritten),
+        ("monitors", status.monitors),
+        ("events_produced", status.events_produced),
+        ("events_lost", status.events_lost),
     ]
 }
 
@@ -147,16 +161,20 @@ fn traffic_lines(out: &mut impl Write, prefix: &str, name: &str, traffic: &Traff
     Ok(())
 }
 
-/// Writes the whole of `stats`. The reasons of `untracked` are summed over the directions.
+/// Writes the whole of `stats`. The reasons of `untracked` are summed over the directions; `drops`
+/// are a reason each.
 pub fn stats(
     out: &mut impl Write,
     status: &mutex_status,
     totals: &Totals,
     closed: &Totals,
     untracked: impl Fn(Untracked) -> Totals,
+    quality: &mutex_quality,
+    drops: impl IntoIterator<Item = mutex_drop>,
 ) -> fmt::Result {
     writeln!(out, "format {FORMAT}")?;
-    for (key, value) in status_fields(status) {
+    let status = status_fields(status);
+    for (key, value) in status.iter().take(STATUS_BEFORE_TRAFFIC) {
         writeln!(out, "{key} {value}")?;
     }
     for (direction, traffic) in totals.fields() {
@@ -171,6 +189,13 @@ pub fn stats(
             sum.add(traffic);
         }
         traffic_lines(out, "untracked_", reason.name(), &sum)?;
+    }
+    for (key, value) in status.iter().skip(STATUS_BEFORE_TRAFFIC) {
+        writeln!(out, "{key} {value}")?;
+    }
+    quality.columns(|key, value| writeln!(out, "{key} {value}"))?;
+    for drop in drops {
+        writeln!(out, "drop_{} {}", DropKey(&drop), drop.packets)?;
     }
     Ok(())
 }
@@ -187,21 +212,27 @@ fn header(out: &mut impl Write, columns: &[&str]) -> fmt::Result {
             separator = " ";
         }
     }
-    writeln!(out)
+    mutex_quality::default().columns(|name, _| write!(out, " {name}"))
 }
 
-fn counters(out: &mut impl Write, sent: &Traffic, received: &Traffic) -> fmt::Result {
+fn counters(
+    out: &mut impl Write,
+    sent: &Traffic,
+    received: &Traffic,
+    quality: &mutex_quality,
+) -> fmt::Result {
     for traffic in [sent, received] {
         for (_, value) in traffic.fields() {
             write!(out, " {value}")?;
         }
     }
-    writeln!(out)
+    quality.columns(|_, value| write!(out, " {value}"))
 }
 
 /// Writes the lines that `connections` starts with.
 pub fn connections_header(out: &mut impl Write) -> fmt::Result {
-    header(out, &CONNECTION_COLUMNS)
+    header(out, &CONNECTION_COLUMNS)?;
+    writeln!(out, " drop_reasons")
 }
 
 /// Writes one line of `connections`.
@@ -230,12 +261,17 @@ pub fn connection(out: &mut impl Write, c: &mutex_connection) -> fmt::Result {
         c.closed_ns,
         c.family,
     )?;
-    counters(out, &c.sent, &c.received)
+    counters(out, &c.sent, &c.received, &c.quality)?;
+    if drop_counts(&c.drop_reasons).next().is_none() {
+        return writeln!(out, " -");
+    }
+    writeln!(out, " {}", DropReasons { reasons: &c.drop_reasons, separator: ',' })
 }
 
 /// Writes the lines that `fds` starts with.
 pub fn fds_header(out: &mut impl Write) -> fmt::Result {
-    header(out, &FD_COLUMNS)
+    header(out, &FD_COLUMNS)?;
+    writeln!(out)
 }
 
 /// Writes one line of `fds`.
@@ -257,7 +293,8 @@ pub fn fd(out: &mut impl Write, fd: &mutex_fd) -> fmt::Result {
         fd.active_connections,
         fd.total_connections,
     )?;
-    counters(out, &fd.sent, &fd.received)
+    counters(out, &fd.sent, &fd.received, &fd.quality)?;
+    writeln!(out)
 }
 
 #[cfg(test)]
@@ -285,6 +322,37 @@ mod tests {
         fd(&mut line, &record).expect("a string takes everything");
         assert_eq!(line.split(' ').count(), columns(fds_header));
         assert!(line.contains(r" a\x20b\x5c\x0a "), "{line}");
+    }
+
+    #[test]
+    fn what_is_new_comes_last() {
+        let quality = mutex_quality { drops: 5, peak_out: 6, ..Default::default() };
+        let mut record = mutex_connection { quality, ..Default::default() };
+        let mut line = String::new();
+        connection(&mut line, &record).expect("a string takes everything");
+        assert!(line.ends_with(" 5 0 0 0 6 -\n"), "{line}");
+        record.drop_reasons[0] = mutex_drop_count { reason: 17, packets: 4 };
+        record.drop_reasons[1] = mutex_drop_count { reason: 2, packets: 1 };
+        line.clear();
+        connection(&mut line, &record).expect("a string takes everything");
+        assert!(line.ends_with(" 6 17:4,2:1\n"), "{line}");
+
+        let mut names = String::new();
+        connections_header(&mut names).expect("a string takes everything");
+        assert!(names.contains(" received_payload latency_samples latency_last_ns "), "{names}");
+        assert!(names.ends_with(" peak_in peak_out drop_reasons\n"), "{names}");
+
+        let mut text = String::new();
+        let mut dropped = mutex_drop { reason: 17, packets: 5, ..Default::default() };
+        dropped.name[..8].copy_from_slice(b"TCP_CSUM");
+        let status = mutex_status { events_lost: 3, ..Default::default() };
+        let none = Totals::ZERO;
+        stats(&mut text, &status, &none, &none, |_| none, &quality, [dropped])
+            .expect("a string takes everything");
+        let old = text.find("\nuntracked_policy_payload 0\nconnections_early 0\n");
+        assert!(old.is_some(), "{text}");
+        assert!(text.contains("\nevents_lost 3\nlatency_samples 0\n"), "{text}");
+        assert!(text.ends_with("\npeak_out 6\ndrop_tcp_csum 5\n"), "{text}");
     }
 
     #[test]

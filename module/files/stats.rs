@@ -6,6 +6,7 @@ use core::fmt;
 
 use kernel::prelude::*;
 use kernel::sync::Arc;
+use mutex_core::abi::mutex_quality;
 use mutex_core::text;
 
 use crate::books::Books;
@@ -32,6 +33,8 @@ impl TextFile for Stats {
         let engine = self.0.engine();
         let closed = self.0.with_shelf(|shelf| *shelf.ledger.closed());
         let status = engine.status(host::moment().boot);
-        text::stats(out, &status, &engine.totals(), &closed, |reason| engine.untracked(reason))
+        let untracked = |reason| engine.untracked(reason);
+        let quality = mutex_quality::default();
+        text::stats(out, &status, &engine.totals(), &closed, untracked, &quality, None)
     }
 }

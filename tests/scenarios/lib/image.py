@@ -14,6 +14,11 @@ VERSION = 1
 FILTERED = 1
 
 STATUS, TOTALS_BEFORE, CONNECTION, FD, CLOSED, UNTRACKED, TOTALS_AFTER, END = range(1, 9)
+LATENCY, QUALITY, DROP, ALERT = range(9, 13)
+# Blocks in their order, and those of which there may be any number.
+ORDER = [STATUS, TOTALS_BEFORE, CONNECTION, FD, LATENCY, QUALITY, DROP, ALERT, CLOSED, UNTRACKED,
+         TOTALS_AFTER, END]
+LISTS = (CONNECTION, FD, LATENCY, DROP, ALERT)
 REASONS = ["table_full", "allocation", "fragment", "truncated", "invalid_header", "policy"]
 STATES = {
     1: "established", 2: "syn-sent", 3: "syn-recv", 4: "fin-wait-1", 5: "fin-wait-2",
@@ -26,6 +31,19 @@ PROTOCOLS = {1: "icmp", 2: "igmp", 4: "ipip", 6: "tcp", 17: "udp", 33: "dccp", 4
              50: "esp", 51: "ah", 58: "icmpv6", 89: "ospf", 103: "pim", 112: "vrrp", 132: "sctp",
              136: "udplite"}
 UID_UNKNOWN = 0xffffffff
+SCOPES = ["connection", "fd", "global"]
+ALERT_KINDS = ["latency", "error_rate", "retransmission_rate", "drop_rate", "bandwidth_in",
+               "bandwidth_out", "table_fill"]
+SEVERITIES = ["info", "warning", "error", "critical"]
+LATENCY_FIELDS = ["samples", "last_ns", "average_ns", "min_ns", "max_ns", "p50_ns", "p95_ns", "p99_ns"]
+QUALITY_FIELDS = [
+    *("latency_" + name for name in LATENCY_FIELDS), "retransmitted_packets", "retransmitted_bytes",
+    "retransmissions_failed", "resets", "icmp_errors", "checksum_errors", "failed_connects", "drops",
+    "rate_in", "rate_out", "peak_in", "peak_out",
+]
+# What only ever grows, so that the parts' sum is at most the whole's.
+ADDITIVE = ["latency_samples", *QUALITY_FIELDS[8:16]]
+OCTAVES = 26
 DIRECTIONS = ["sent", "received", "forwarded_sent", "forwarded_received"]
 COUNTERS = ["packets", "buffers", "bytes", "payload"]
 
@@ -35,18 +53,24 @@ STATUS_FIELDS = [
     "uptime_ns", "connections_active", "connections_total", "connections_closed", "fds_active",
     "fds_total", "fds_untracked", "cache_hits", "cache_misses", "table_size", "table_used",
     "table_high_water", "fd_table_size", "fd_table_used", "fd_table_high_water", "memory_bytes",
-    "connection_bytes",
+    "connection_bytes", "connections_early", "under_pressure", "latency_unplaced", "alerts_raised",
+    "alerts_overwritten", "monitors", "events_produced", "events_lost",
 ]
-STATUS_RECORD = struct.Struct("<17Q")
+STATUS_RECORD = struct.Struct("<25Q")
 TOTALS_RECORD = struct.Struct("<16Q")
-CONNECTION_RECORD = struct.Struct("<6Q16s16sHHIIIIIBBBBI8Q")
-FD_RECORD = struct.Struct("<5QIIIBBH16sQQ8Q")
+CONNECTION_RECORD = struct.Struct("<6Q16s16sHHIIIIIBBBBI8Q20Q6I")
+FD_RECORD = struct.Struct("<5QIIIBBH16sQQ8Q20Q")
+LATENCY_RECORD = struct.Struct("<QII8Q")
+QUALITY_RECORD = struct.Struct("<20Q")
+DROP_RECORD = struct.Struct("<IIQ32s")
+ALERT_RECORD = struct.Struct("<5Q16s16sHHII5B7s16s")
 UNTRACKED_RECORD = struct.Struct("<II16Q")
 END_RECORD = struct.Struct("<QQQ")
 RECORDS = {
     STATUS: STATUS_RECORD, TOTALS_BEFORE: TOTALS_RECORD, CONNECTION: CONNECTION_RECORD,
     FD: FD_RECORD, CLOSED: TOTALS_RECORD, UNTRACKED: UNTRACKED_RECORD,
-    TOTALS_AFTER: TOTALS_RECORD, END: END_RECORD,
+    TOTALS_AFTER: TOTALS_RECORD, END: END_RECORD, LATENCY: LATENCY_RECORD,
+    QUALITY: QUALITY_RECORD, DROP: DROP_RECORD, ALERT: ALERT_RECORD,
 }
 
 
@@ -71,6 +95,77 @@ def _totals(words):
     return {name: Traffic(*words[4 * i:4 * i + 4]) for i, name in enumerate(DIRECTIONS)}
 
 
+class Quality(collections.namedtuple("Quality", QUALITY_FIELDS)):
+    """How well a connection, an fd or the host fares."""
+
+    def contradictions(self, at_rest, unplaced):
+        """What the numbers say against one another; at rest no sample comes in between."""
+        found = []
+        if not self.latency_p50_ns <= self.latency_p95_ns <= self.latency_p99_ns:
+            found.append("percentiles are not in order")
+        if not at_rest:
+            return found
+        low, high = self.latency_min_ns, self.latency_max_ns
+        if not self.latency_samples:
+            if any(self[:len(LATENCY_FIELDS)]):
+                found.append("there is latency without a sample")
+        elif not low <= self.latency_last_ns <= high:
+            found.append("the last sample is not between the smallest and the largest")
+        elif not low - 8 <= self.latency_average_ns <= high + 8:
+            found.append("the average is not between the smallest and the largest")
+        elif not self.latency_p99_ns and unplaced:
+            pass  # None of its samples was placed.
+        # Half a step is a sixteenth. The ends of the histogram hold what is beyond them, too.
+        elif self.latency_p50_ns * 16 < min(low, 1000 << OCTAVES) * 15 - 16:
+            found.append("half of the samples are smaller than the smallest")
+        elif self.latency_p99_ns * 16 > max(high, 1000) * 17 + 16:
+            found.append("one of 100 samples is larger than the largest")
+        if self.rate_in > self.peak_in or self.rate_out > self.peak_out:
+            found.append("a rate is beyond its peak")
+        return [f"{what}: {tuple(self)}" for what in found]
+
+
+class Drop(collections.namedtuple("Drop", ["reason", "name", "packets"])):
+    """One record of a reason why the kernel dropped packets."""
+
+    @property
+    def key(self):
+        """Its key in stats."""
+        word = "".join(c if c.isalnum() else "_" for c in self.name.lower())
+        return f"drop_{word or f'reason_{self.reason}'}"
+
+
+class Alert:
+    """One record of an alert."""
+
+    def __init__(self, fields):
+        (self.number, self.time, self.subject, self.threshold, self.value, local, remote,
+         self.local_port, self.remote_port, self.netns, self.pid, kind, severity, scope, self.family,
+         self.protocol, reserved, command) = fields
+        if any(reserved):
+            raise Bad("padding of an alert is not zero")
+        if kind >= len(ALERT_KINDS) or severity >= len(SEVERITIES) or scope >= len(SCOPES):
+            raise Bad(f"an alert of kind {kind}, severity {severity}, scope {scope}")
+        self.kind = ALERT_KINDS[kind]
+        self.severity = SEVERITIES[severity]
+        self.scope = SCOPES[scope]
+        self.command = command.split(b"\0")[0].decode("ascii", "backslashreplace")
+        self.local = self.remote = None
+        if self.scope == "connection":
+            self.local = address(self.family, local)
+            self.remote = address(self.family, remote)
+        elif any(local + remote) or self.local_port or self.remote_port:
+            raise Bad(f"an alert about {self.scope} has addresses")
+        if self.scope == "global" and (self.subject or self.family or self.netns):
+            raise Bad(f"an alert about the host names {self.subject}, family {self.family}, netns {self.netns}")
+        if self.scope != "global" and (not self.subject or self.kind == "table_fill"):
+            raise Bad(f"an alert about {self.scope} {self.subject} of kind {self.kind}")
+
+    def __repr__(self):
+        return (f"alert {self.number} {self.severity} {self.kind} {self.scope} {self.subject} "
+                f"threshold {self.threshold} value {self.value}")
+
+
 class Connection:
     """One record of a connection."""
 
@@ -86,7 +181,12 @@ class Connection:
         self.state = STATES[state]
         self.flags = {name for bit, name in FLAGS.items() if flags & bit}
         self.sent = Traffic(*counters[:4])
-        self.received = Traffic(*counters[4:])
+        self.received = Traffic(*counters[4:8])
+        self.quality = Quality(*counters[8:28])
+        drops = list(zip(counters[28::2], counters[29::2]))
+        if any(packets and not reason for reason, packets in drops):
+            raise Bad("a connection has drops for no reason")
+        self.drop_reasons = [drop for drop in drops if drop[0]]
         self.forwarded = "forwarded" in self.flags
         self.protocol_name = PROTOCOLS.get(self.protocol, str(self.protocol))
 
@@ -113,7 +213,8 @@ class Fd:
             raise Bad("padding of an fd is not zero")
         self.command = command.split(b"\0")[0].decode("ascii", "backslashreplace")
         self.sent = Traffic(*counters[:4])
-        self.received = Traffic(*counters[4:])
+        self.received = Traffic(*counters[4:8])
+        self.quality = Quality(*counters[8:])
 
     def __repr__(self):
         return (f"fd {self.id} inode {self.inode} pid {self.pid} {self.command} uid {self.uid} "
@@ -149,10 +250,13 @@ class Image:
         self.connections = []
         self.fds = []
         self.untracked = {}
-        self.status = self.before = self.after = self.closed = None
+        self.latency = {}
+        self.drops = []
+        self.alerts = []
+        self.status = self.before = self.after = self.closed = self.quality = None
         end = None
         at = header_size
-        order = 0
+        last = None
         while at < len(raw):
             if end:
                 raise Bad("blocks after the end")
@@ -165,9 +269,9 @@ class Image:
                 raise Bad(f"CRC of a block of kind {kind}")
             if kind not in RECORDS or reserved or record_size != RECORDS[kind].size:
                 raise Bad(f"block of kind {kind} with records of {record_size} bytes")
-            if kind < order or (kind == order and kind not in (CONNECTION, FD)):
-                raise Bad(f"block of kind {kind} after one of kind {order}")
-            order = kind
+            if last and (ORDER.index(kind) < ORDER.index(last) or kind == last and kind not in LISTS):
+                raise Bad(f"block of kind {kind} after one of kind {last}")
+            last = kind
             for fields in RECORDS[kind].iter_unpack(raw[body:stop]):
                 if kind == STATUS:
                     self.status = dict(zip(STATUS_FIELDS, fields))
@@ -177,6 +281,14 @@ class Image:
                     self.connections.append(Connection(fields))
                 elif kind == FD:
                     self.fds.append(Fd(fields))
+                elif kind == LATENCY:
+                    self._octave(*fields)
+                elif kind == QUALITY:
+                    self.quality = Quality(*fields)
+                elif kind == DROP:
+                    self._drop(*fields)
+                elif kind == ALERT:
+                    self.alerts.append(Alert(fields))
                 elif kind == CLOSED:
                     self.closed = _totals(fields)
                 elif kind == UNTRACKED:
@@ -193,7 +305,34 @@ class Image:
                       f"{len(self.fds)} fds, {len(raw)} bytes")
         if list(self.untracked) != REASONS:
             raise Bad(f"reasons {list(self.untracked)}")
+        if None in (self.status, self.before, self.quality, self.closed, self.after):
+            raise Bad("a block is missing")
         self.filtered = bool(self.flags & FILTERED)
+
+    def _octave(self, subject, scope, octave, *samples):
+        if scope >= len(SCOPES) or octave >= OCTAVES or (SCOPES[scope] == "global") != (subject == 0):
+            raise Bad(f"octave {octave} of scope {scope}, {subject}")
+        octaves = self.latency.setdefault((SCOPES[scope], subject), {})
+        if octave in octaves:
+            raise Bad(f"octave {octave} of {SCOPES[scope]} {subject} comes twice")
+        octaves[octave] = samples
+
+    def _drop(self, reason, reserved, packets, name):
+        name, _, rest = name.partition(b"\0")
+        if reserved or any(rest) or len(name) == 32 or not packets:
+            raise Bad(f"drop reason {reason} {name} of {packets} packets")
+        if any(reason == other.reason for other in self.drops):
+            raise Bad(f"drop reason {reason} comes twice")
+        self.drops.append(Drop(reason, name.decode("ascii"), packets))
+
+    @property
+    def qualities(self):
+        """Every quality of the image with a name for it."""
+        yield "the host", self.quality
+        for connection in self.connections:
+            yield f"connection {connection.id}", connection.quality
+        for fd in self.fds:
+            yield f"fd {fd.id}", fd.quality
 
     def sum(self):
         """What all the parts of the books moved together."""
@@ -258,6 +397,65 @@ class Image:
         for direction, traffic in self.closed.items():
             if any(value >= 1 << 62 for value in traffic):
                 found.append(f"closed {direction} has wrapped: {tuple(traffic)}")
+        unplaced = self.status["latency_unplaced"]
+        for name, quality in self.qualities:
+            found += (f"{name}: {what}" for what in quality.contradictions(at_rest, unplaced))
+            if any(value >= 1 << 62 for value in quality):
+                found.append(f"the quality of {name} has wrapped: {tuple(quality)}")
+        for connection in self.connections:
+            reasons = [reason for reason, _ in connection.drop_reasons]
+            if len(set(reasons)) != len(reasons):
+                found.append(f"connection {connection.id} has a drop reason twice: {reasons}")
+        for one, two in zip(self.alerts, self.alerts[1:]):
+            # Under load some may be overwritten while they are copied.
+            if two.number <= one.number or at_rest and not self.filtered and two.number != one.number + 1:
+                found.append(f"alert {two.number} comes after {one.number}")
+        return found
+
+    def contradictions_of_quality(self):
+        """What must agree of latency, drops and alerts while nothing happens."""
+        found = []
+        status = self.status
+        unplaced = status["latency_unplaced"]
+        known = dict(self.qualities)
+        subjects = {("global", 0): self.quality}
+        subjects.update((("connection", c.id), c.quality) for c in self.connections)
+        subjects.update((("fd", fd.id), fd.quality) for fd in self.fds)
+        placed = {subject: sum(map(sum, octaves.values())) for subject, octaves in self.latency.items()}
+        for subject, samples in placed.items():
+            if subject not in subjects:
+                found.append(f"there is a histogram of {subject}, which is not there")
+            elif samples > subjects[subject].latency_samples:
+                found.append(f"{subject} has {subjects[subject].latency_samples} samples, {samples} in its histogram")
+        missing = {c.id: c.quality.latency_samples - placed.get(("connection", c.id), 0)
+                   for c in self.connections}
+        if sum(missing.values()) > unplaced:
+            lacking = [number for number, samples in missing.items() if samples]
+            found.append(f"{sum(missing.values())} samples are in no histogram of a connection, "
+                         f"{unplaced} were not placed: connections {lacking[:4]}")
+
+        sums = {}
+        for c in self.connections:
+            for name in ("the host", f"fd {c.fd}"):
+                sums.setdefault(name, dict.fromkeys(ADDITIVE, 0))
+                for field in ADDITIVE:
+                    sums[name][field] += getattr(c.quality, field)
+            if sum(packets for _, packets in c.drop_reasons) > c.quality.drops:
+                found.append(f"connection {c.id} has {c.quality.drops} drops, for reasons {c.drop_reasons}")
+        for name, fields in sums.items():
+            for field, value in fields.items():
+                if name in known and getattr(known[name], field) < value:
+                    found.append(f"{field} of {name} is {getattr(known[name], field)}, its connections' {value}")
+        if sum(drop.packets for drop in self.drops) != self.quality.drops:
+            found.append(f"the host has {self.quality.drops} drops, for reasons {self.drops}")
+
+        if status["under_pressure"] > 1 or status["events_lost"] > status["events_produced"]:
+            found.append(f"the status cannot be: {status}")
+        if len(self.alerts) + status["alerts_overwritten"] > status["alerts_raised"]:
+            found.append(f"{status['alerts_raised']} alerts were raised, {status['alerts_overwritten']} "
+                         f"overwritten, {len(self.alerts)} are there")
+        if self.alerts and not self.filtered and self.alerts[-1].number != status["alerts_raised"]:
+            found.append(f"{status['alerts_raised']} alerts were raised, the last is {self.alerts[-1]}")
         return found
 
     def contradictions_at_rest(self):
@@ -265,6 +463,7 @@ class Image:
         found = self.contradictions(at_rest=True)
         if self.moved:
             found.append("packets passed")
+        found += self.contradictions_of_quality()
         active = {}
         for connection in self.connections:
             if connection.fd and not connection.closed:

@@ -148,9 +148,11 @@ def audit(when="at rest"):
 
 
 def shown(image):
-    """What of an image changes when the sweeper has been at work or a packet has passed."""
-    return ([(c.id, c.state) for c in image.connections], [fd.id for fd in image.fds], image.closed,
-            image.after)
+    """What of an image changes when the sweeper has been at work, a packet has passed, or a rate's
+    window has ended."""
+    return ([(c.id, c.state, c.quality) for c in image.connections],
+            [(fd.id, fd.quality) for fd in image.fds], image.closed, image.after, image.quality,
+            image.drops, image.alerts[-1:] and image.alerts[-1].number)
 
 
 def texts_agree(rest, numbers, connections, fds):
@@ -167,6 +169,10 @@ def texts_agree(rest, numbers, connections, fds):
     for name, value in rest.status.items():
         if name != "uptime_ns":
             expected[name] = value
+    expected.update(rest.quality._asdict())
+    expected.update((drop.key, drop.packets) for drop in rest.drops)
+    # A reason that the image has not is not there.
+    expected.update((name, None) for name in numbers if name.startswith("drop_") and name not in expected)
     check.all_equal("stats agrees with the image",
                     ((name, numbers.get(name), value) for name, value in expected.items()))
 
@@ -179,7 +185,8 @@ def texts_agree(rest, numbers, connections, fds):
             "scope": c.scope, "state": c.state, "fd": c.fd, "cgroup": c.cgroup, "family": c.family,
             "uid": "-" if c.uid == UID_UNKNOWN else c.uid, "in_interface": c.in_interface,
             "out_interface": c.out_interface,
-            "flags": ",".join(name for name in FLAGS.values() if name in c.flags) or "-"})
+            "flags": ",".join(name for name in FLAGS.values() if name in c.flags) or "-",
+            "drop_reasons": ",".join(f"{reason}:{packets}" for reason, packets in c.drop_reasons) or "-"})
     check.all_equal("connections agrees with the image", pairs)
     rows = {int(row["id"]): row for row in fds}
     pairs = [("ids", sorted(rows), sorted(fd.id for fd in rest.fds))]
@@ -196,6 +203,7 @@ def row_agrees(name, row, record, expected):
     for direction in ("sent", "received"):
         for counter, value in getattr(record, direction)._asdict().items():
             expected[f"{direction}_{counter}"] = value
+    expected.update(record.quality._asdict())
     return [(f"{name} {column}", row.get(column), str(value)) for column, value in expected.items()]
 
 

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::io;
 
+use crate::Alert;
 use crate::Block;
 use crate::Connection;
 use crate::Direction;
@@ -30,8 +31,9 @@ type Sums = [u128; LINES];
 /// totals before <= connections + closed + untracked <= totals after
 /// ```
 ///
-/// without any tolerance. Besides, no connection may be listed twice, and no fd may have moved
-/// less than its listed connections have.
+/// without any tolerance. Besides, no connection may be listed twice, no fd may have moved less
+/// than its listed connections have, and each alert's number is larger than the one's before it.
+/// Numbers may be missing between two: what is overwritten during the copy is.
 ///
 /// Memory: about 10 bytes a connection, and up to 170 an fd that owns a listed connection.
 #[derive(Debug, Default)]
@@ -46,6 +48,10 @@ pub struct Audit {
     fds: HashMap<u64, [Traffic; 2]>,
     /// Ids of fds that have moved less than their connections.
     short_fds: Vec<u64>,
+    /// The last alert's number.
+    last_alert: u64,
+    /// Numbers of alerts that are not after the one before them.
+    misplaced_alerts: Vec<u64>,
 }
 
 /// What an audit found.
@@ -57,6 +63,8 @@ pub struct Report {
     pub repeated_connections: Vec<u64>,
     /// Ids of fds that have moved less than their listed connections, in the image's order.
     pub short_fds: Vec<u64>,
+    /// Numbers of alerts that are not larger than the one before them, in the image's order.
+    pub misplaced_alerts: Vec<u64>,
 }
 
 /// One direction and counter of a report.
@@ -111,6 +119,7 @@ impl Report {
         self.lines.iter().all(Line::holds)
             && self.repeated_connections.is_empty()
             && self.short_fds.is_empty()
+            && self.misplaced_alerts.is_empty()
     }
 
     /// Whether nothing passed while the image was taken, so that the books are equal, not just in
@@ -159,7 +168,12 @@ impl Audit {
         let repeated = self.ids.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
         let mut repeated: Vec<u64> = repeated.collect();
         repeated.dedup();
-        Ok(Report { lines, repeated_connections: repeated, short_fds: self.short_fds })
+        Ok(Report {
+            lines,
+            repeated_connections: repeated,
+            short_fds: self.short_fds,
+            misplaced_alerts: self.misplaced_alerts,
+        })
     }
 
     fn connection(&mut self, connection: &Connection) {
@@ -179,6 +193,13 @@ impl Audit {
         if less(&fd.sent, sent) || less(&fd.received, received) {
             self.short_fds.push(fd.id);
         }
+    }
+
+    fn alert(&mut self, alert: &Alert) {
+        if alert.number <= self.last_alert {
+            self.misplaced_alerts.push(alert.number);
+        }
+        self.last_alert = alert.number;
     }
 }
 
@@ -216,7 +237,14 @@ impl Visitor for Audit {
                 records.for_each(|record| add_totals(&mut self.untracked, &record.totals));
             }
             Part::TotalsAfter(totals) => self.after = totals,
-            Part::Status(_) | Part::End(_) | Part::Unknown(_) => {}
+            Part::Alerts(records) => records.for_each(|record| self.alert(&record)),
+            // What they hold is no part of the books: nothing says what they have to add up to.
+            Part::Status(_)
+            | Part::Latency(_)
+            | Part::Quality(_)
+            | Part::Drops(_)
+            | Part::End(_)
+            | Part::Unknown(_) => {}
         }
         Ok(())
     }

@@ -6,10 +6,14 @@ use std::marker::PhantomData;
 
 use mutex_core::wire::Wire;
 
+use crate::Alert;
 use crate::Connection;
+use crate::Dropped;
 use crate::End;
 use crate::Fd;
 use crate::Kind;
+use crate::LatencyBuckets;
+use crate::Quality;
 use crate::Status;
 use crate::Totals;
 use crate::Untracked;
@@ -41,6 +45,10 @@ impl<'a> Block<'a> {
             Kind::TotalsBefore => Part::TotalsBefore(self.single()),
             Kind::Connections => Part::Connections(self.records()),
             Kind::Fds => Part::Fds(self.records()),
+            Kind::Latency => Part::Latency(self.records()),
+            Kind::Quality => Part::Quality(self.single()),
+            Kind::Drops => Part::Drops(self.records()),
+            Kind::Alerts => Part::Alerts(self.records()),
             Kind::Closed => Part::Closed(self.single()),
             Kind::Untracked => Part::Untracked(self.records()),
             Kind::TotalsAfter => Part::TotalsAfter(self.single()),
@@ -69,6 +77,14 @@ pub enum Part<'a> {
     Connections(Records<'a, Connection>),
     /// Some of the fds.
     Fds(Records<'a, Fd>),
+    /// Some octaves of histograms of latency.
+    Latency(Records<'a, LatencyBuckets>),
+    /// How well the whole host fares. Images of older modules lack it.
+    Quality(Quality),
+    /// Some reasons why the kernel dropped packets.
+    Drops(Records<'a, Dropped>),
+    /// Some of the alerts that are kept.
+    Alerts(Records<'a, Alert>),
     /// What connections that are no longer listed have moved.
     Closed(Totals),
     /// What belongs to no connection, by reason.

@@ -10,19 +10,30 @@ use std::io;
 use mutex_core::text::status_fields;
 
 use crate::Address;
+use crate::Alert;
 use crate::Connection;
+use crate::DropCount;
+use crate::Dropped;
 use crate::Fd;
 use crate::Header;
+use crate::Latency;
+use crate::LatencyBuckets;
 use crate::Protocol;
+use crate::Quality;
 use crate::Status;
 use crate::Totals;
 use crate::Traffic;
 use crate::Untracked;
 use crate::records::BootId;
 use crate::records::ReasonName;
+use crate::records::alert_kind_name;
 use crate::records::command_text;
+use crate::records::drop_name;
+use crate::records::has_endpoints;
 use crate::records::is_filtered;
 use crate::records::known_uid;
+use crate::records::scope_name;
+use crate::records::severity_name;
 use crate::records::state_name;
 
 /// What a field holds.
@@ -38,6 +49,14 @@ pub enum Value<'a> {
     Flags(u32),
     /// One direction's four counters.
     Traffic(&'a Traffic),
+    /// How well something fares. Where there is one level only, its fields stand for themselves.
+    Quality(&'a Quality),
+    /// Latency. Where there is one level only, its fields are called `latency_`.
+    Latency(&'a Latency),
+    /// Reasons of drops, with places that are empty.
+    DropCounts(&'a [DropCount]),
+    /// The samples of an octave's steps. Where there is one level only, they are numbered from 0.
+    Samples(&'a [u64]),
     /// There is a value, but nobody knows it.
     Unknown,
 }
@@ -91,6 +110,92 @@ impl Fields for Traffic {
     }
 }
 
+impl Fields for Latency {
+    fn fields<E>(
+        &self,
+        mut each: impl FnMut(&'static str, Value<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let fields = Latency::fields(self);
+        fields.into_iter().try_for_each(|(name, value)| each(name, Value::Integer(value)))
+    }
+}
+
+impl Fields for Quality {
+    fn fields<E>(
+        &self,
+        mut each: impl FnMut(&'static str, Value<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        each("latency", Value::Latency(&self.latency))?;
+        let fields = Quality::fields(self);
+        fields.into_iter().try_for_each(|(name, value)| each(name, Value::Integer(value)))
+    }
+}
+
+impl Fields for DropCount {
+    fn fields<E>(
+        &self,
+        mut each: impl FnMut(&'static str, Value<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        each("reason", Value::Integer(self.reason.into()))?;
+        each("packets", Value::Integer(self.packets.into()))
+    }
+}
+
+impl Fields for Dropped {
+    fn fields<E>(
+        &self,
+        mut each: impl FnMut(&'static str, Value<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let name = drop_name(self);
+        each("reason", Value::Integer(self.reason.into()))?;
+        each("name", name.as_ref().map_or(Value::Unknown, |text| Value::Text(text)))?;
+        each("packets", Value::Integer(self.packets))
+    }
+}
+
+impl Fields for LatencyBuckets {
+    fn fields<E>(
+        &self,
+        mut each: impl FnMut(&'static str, Value<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let scope = u8::try_from(self.scope).map_or("unknown", scope_name);
+        each("scope", Value::Text(&scope))?;
+        each("id", Value::Integer(self.id))?;
+        each("octave", Value::Integer(self.octave.into()))?;
+        each("samples", Value::Samples(&self.samples))
+    }
+}
+
+impl Fields for Alert {
+    fn fields<E>(
+        &self,
+        mut each: impl FnMut(&'static str, Value<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let local = Address { family: self.family, address: self.local_address };
+        let remote = Address { family: self.family, address: self.remote_address };
+        let protocol = Protocol(self.protocol);
+        let command = command_text(&self.command);
+        let known = |is_known, text| if is_known { Value::Text(text) } else { Value::Unknown };
+        each("number", Value::Integer(self.number))?;
+        each("time_ns", Value::Integer(self.time_ns))?;
+        each("severity", Value::Text(&severity_name(self.severity)))?;
+        each("kind", Value::Text(&alert_kind_name(self.kind)))?;
+        each("scope", Value::Text(&scope_name(self.scope)))?;
+        each("subject", Value::Integer(self.subject))?;
+        each("threshold", Value::Integer(self.threshold))?;
+        each("value", Value::Integer(self.value))?;
+        each("netns", Value::Integer(self.netns.into()))?;
+        each("family", Value::Integer(self.family.into()))?;
+        each("protocol", known(self.family != 0, &protocol))?;
+        each("local_address", known(has_endpoints(self), &local))?;
+        each("local_port", Value::Integer(self.local_port.into()))?;
+        each("remote_address", known(has_endpoints(self), &remote))?;
+        each("remote_port", Value::Integer(self.remote_port.into()))?;
+        each("pid", Value::Integer(self.pid.into()))?;
+        each("command", command.as_ref().map_or(Value::Unknown, |text| Value::Text(text)))
+    }
+}
+
 impl Fields for Totals {
     fn fields<E>(
         &self,
@@ -137,7 +242,9 @@ impl Fields for Connection {
         each("closed_ns", Value::Integer(self.closed_ns))?;
         each("family", Value::Integer(self.family.into()))?;
         each("sent", Value::Traffic(&self.sent))?;
-        each("received", Value::Traffic(&self.received))
+        each("received", Value::Traffic(&self.received))?;
+        each("quality", Value::Quality(&self.quality))?;
+        each("drop_reasons", Value::DropCounts(&self.drop_reasons))
     }
 }
 
@@ -161,7 +268,8 @@ impl Fields for Fd {
         each("active_connections", Value::Integer(self.active_connections))?;
         each("total_connections", Value::Integer(self.total_connections))?;
         each("sent", Value::Traffic(&self.sent))?;
-        each("received", Value::Traffic(&self.received))
+        each("received", Value::Traffic(&self.received))?;
+        each("quality", Value::Quality(&self.quality))
     }
 }
 
@@ -169,7 +277,7 @@ fn uid(uid: u32) -> Value<'static> {
     known_uid(uid).map_or(Value::Unknown, |uid| Value::Integer(uid.into()))
 }
 
-/// Calls `each` with the name of every flat column, traffic taken apart into its counters.
+/// Calls `each` with the name of every flat column: what has fields of its own is taken apart.
 pub(crate) fn columns<T: Fields + Default>(
     mut each: impl FnMut(fmt::Arguments<'_>) -> io::Result<()>,
 ) -> io::Result<()> {
@@ -178,6 +286,10 @@ pub(crate) fn columns<T: Fields + Default>(
             .fields()
             .into_iter()
             .try_for_each(|(counter, _)| each(format_args!("{name}_{counter}"))),
+        Value::Quality(quality) => quality.columns(|name, _| each(name)),
+        Value::Samples(samples) => {
+            (0..samples.len()).try_for_each(|step| each(format_args!("{name}_{step}")))
+        }
         _ => each(format_args!("{name}")),
     })
 }

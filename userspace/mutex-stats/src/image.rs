@@ -8,13 +8,17 @@ use std::io::Write;
 
 use mutex_core::parse::Untracked as Reason;
 
+use crate::Alert;
 use crate::Block;
 use crate::Connection;
 use crate::Direction;
+use crate::Dropped;
 use crate::Error;
 use crate::Fd;
 use crate::Header;
+use crate::LatencyBuckets;
 use crate::Part;
+use crate::Quality;
 use crate::Status;
 use crate::Totals;
 use crate::Untracked;
@@ -23,8 +27,8 @@ use crate::Writer;
 use crate::is_forwarded;
 use crate::visit;
 
-/// Everything that an image says, to look around in: 176 bytes a connection and 152 an fd. For
-/// what can be done in one pass, [`visit`] needs no such memory.
+/// Everything that an image says, to look around in: 360 bytes a connection, 312 an fd, and 80
+/// an octave of a histogram. For what can be done in one pass, [`visit`] needs no such memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     /// When and where it was taken.
@@ -37,6 +41,14 @@ pub struct Image {
     pub connections: Vec<Connection>,
     /// In the order of the image.
     pub fds: Vec<Fd>,
+    /// Histograms of latency, in the order of the image.
+    pub latency: Vec<LatencyBuckets>,
+    /// How well the whole host fares.
+    pub quality: Quality,
+    /// Why the kernel dropped packets, a record a reason.
+    pub drops: Vec<Dropped>,
+    /// The alerts that are kept, the oldest first.
+    pub alerts: Vec<Alert>,
     /// What connections that are no longer listed have moved.
     pub closed: Totals,
     /// What belongs to no connection, by reason.
@@ -55,6 +67,10 @@ impl Default for Image {
             totals_before: Totals::ZERO,
             connections: Vec::new(),
             fds: Vec::new(),
+            latency: Vec::new(),
+            quality: Quality::default(),
+            drops: Vec::new(),
+            alerts: Vec::new(),
             closed: Totals::ZERO,
             untracked: Reason::ALL.map(untracked).to_vec(),
             totals_after: Totals::ZERO,
@@ -95,6 +111,16 @@ impl Image {
         }
         for some in self.fds.chunks(Self::RECORDS) {
             writer.fds(some)?;
+        }
+        for some in self.latency.chunks(Self::RECORDS) {
+            writer.latency(some)?;
+        }
+        writer.quality(&self.quality)?;
+        for some in self.drops.chunks(Self::RECORDS) {
+            writer.drops(some)?;
+        }
+        for some in self.alerts.chunks(Self::RECORDS) {
+            writer.alerts(some)?;
         }
         writer.closed(&self.closed)?;
         writer.untracked(&self.untracked)?;
@@ -140,6 +166,10 @@ impl Visitor for Image {
             Part::TotalsBefore(totals) => self.totals_before = totals,
             Part::Connections(records) => self.connections.extend(records),
             Part::Fds(records) => self.fds.extend(records),
+            Part::Latency(records) => self.latency.extend(records),
+            Part::Quality(quality) => self.quality = quality,
+            Part::Drops(records) => self.drops.extend(records),
+            Part::Alerts(records) => self.alerts.extend(records),
             Part::Closed(totals) => self.closed = totals,
             Part::Untracked(records) => self.untracked.extend(records),
             Part::TotalsAfter(totals) => self.totals_after = totals,

@@ -17,6 +17,14 @@ pub enum Kind {
     Connections,
     /// Any number of [`Fd`](crate::Fd).
     Fds,
+    /// Any number of [`LatencyBuckets`](crate::LatencyBuckets).
+    Latency,
+    /// One [`Quality`](crate::Quality): the whole host's.
+    Quality,
+    /// One [`Dropped`](crate::Dropped) a reason that has occurred.
+    Drops,
+    /// Any number of [`Alert`](crate::Alert), the oldest first.
+    Alerts,
     /// One [`Totals`](crate::Totals): what connections that are no longer listed have moved.
     Closed,
     /// One [`Untracked`](crate::Untracked) a reason.
@@ -29,11 +37,15 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of an image.
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Status,
         Kind::TotalsBefore,
         Kind::Connections,
         Kind::Fds,
+        Kind::Latency,
+        Kind::Quality,
+        Kind::Drops,
+        Kind::Alerts,
         Kind::Closed,
         Kind::Untracked,
         Kind::TotalsAfter,
@@ -54,6 +66,10 @@ impl Kind {
             Kind::TotalsBefore => abi::MUTEX_BLOCK_TOTALS_BEFORE,
             Kind::Connections => abi::MUTEX_BLOCK_CONNECTION,
             Kind::Fds => abi::MUTEX_BLOCK_FD,
+            Kind::Latency => abi::MUTEX_BLOCK_LATENCY,
+            Kind::Quality => abi::MUTEX_BLOCK_QUALITY,
+            Kind::Drops => abi::MUTEX_BLOCK_DROP,
+            Kind::Alerts => abi::MUTEX_BLOCK_ALERT,
             Kind::Closed => abi::MUTEX_BLOCK_CLOSED,
             Kind::Untracked => abi::MUTEX_BLOCK_UNTRACKED,
             Kind::TotalsAfter => abi::MUTEX_BLOCK_TOTALS_AFTER,
@@ -61,14 +77,41 @@ impl Kind {
         }
     }
 
-    /// Whether there is exactly one block of it, of exactly one record.
+    /// Whether there is at most one block of it, of exactly one record.
     fn is_single(self) -> bool {
-        !matches!(self, Kind::Connections | Kind::Fds | Kind::Untracked)
+        match self {
+            Kind::Status
+            | Kind::TotalsBefore
+            | Kind::Quality
+            | Kind::Closed
+            | Kind::TotalsAfter
+            | Kind::End => true,
+            Kind::Connections
+            | Kind::Fds
+            | Kind::Latency
+            | Kind::Drops
+            | Kind::Alerts
+            | Kind::Untracked => false,
+        }
     }
 
-    /// Whether an image may do without it: it lists things of which there may be none.
+    /// Whether an image may do without it: it lists things of which there may be none, or older
+    /// modules did not write it.
     fn is_optional(self) -> bool {
-        matches!(self, Kind::Connections | Kind::Fds)
+        match self {
+            Kind::Connections
+            | Kind::Fds
+            | Kind::Latency
+            | Kind::Quality
+            | Kind::Drops
+            | Kind::Alerts => true,
+            Kind::Status
+            | Kind::TotalsBefore
+            | Kind::Closed
+            | Kind::Untracked
+            | Kind::TotalsAfter
+            | Kind::End => false,
+        }
     }
 }
 
@@ -79,6 +122,10 @@ impl fmt::Display for Kind {
             Kind::TotalsBefore => "totals before",
             Kind::Connections => "connections",
             Kind::Fds => "fds",
+            Kind::Latency => "latency",
+            Kind::Quality => "quality",
+            Kind::Drops => "drops",
+            Kind::Alerts => "alerts",
             Kind::Closed => "closed totals",
             Kind::Untracked => "untracked",
             Kind::TotalsAfter => "totals after",
@@ -134,7 +181,7 @@ mod tests {
             assert_eq!(Kind::from_number(number), Some(kind));
         }
         assert_eq!(Kind::from_number(0), None);
-        assert_eq!(Kind::from_number(9), None);
+        assert_eq!(Kind::from_number(13), None);
     }
 
     #[test]

@@ -4,22 +4,33 @@
 
 use std::fmt;
 
+pub use mutex_core::abi::mutex_alert as Alert;
 pub use mutex_core::abi::mutex_connection as Connection;
+pub use mutex_core::abi::mutex_drop as Dropped;
+pub use mutex_core::abi::mutex_drop_count as DropCount;
 pub use mutex_core::abi::mutex_end as End;
 pub use mutex_core::abi::mutex_fd as Fd;
 pub use mutex_core::abi::mutex_header as Header;
+pub use mutex_core::abi::mutex_latency as Latency;
+pub use mutex_core::abi::mutex_latency_buckets as LatencyBuckets;
+pub use mutex_core::abi::mutex_quality as Quality;
 pub use mutex_core::abi::mutex_status as Status;
 pub use mutex_core::abi::mutex_totals as Totals;
 pub use mutex_core::abi::mutex_traffic as Traffic;
 pub use mutex_core::abi::mutex_untracked as Untracked;
 pub use mutex_core::counters::Direction;
 pub use mutex_core::names::Protocol;
+pub use mutex_core::names::alert_kind_name;
+pub use mutex_core::names::scope_name;
+pub use mutex_core::names::severity_name;
 pub use mutex_core::names::state_name;
+pub use mutex_core::report::drop_counts;
 pub use mutex_core::text::Address;
 pub use mutex_core::text::Uid;
 
 use mutex_core::abi::MUTEX_CONNECTION_FORWARDED;
 use mutex_core::abi::MUTEX_IMAGE_FILTERED;
+use mutex_core::abi::MUTEX_SCOPE_CONNECTION;
 use mutex_core::abi::MUTEX_UID_UNKNOWN;
 use mutex_core::names::CONNECTION_FLAGS;
 use mutex_core::parse::Untracked as Reason;
@@ -62,6 +73,18 @@ pub fn command_text(command: &[u8]) -> Option<String> {
     let bytes = command.split(|&byte| byte == 0).next().filter(|bytes| !bytes.is_empty())?;
     let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
     Some(String::from_utf8_lossy(bytes).chars().map(printable).collect())
+}
+
+/// Whether an alert is about a connection, so that it has endpoints.
+#[must_use]
+pub fn has_endpoints(alert: &Alert) -> bool {
+    u32::from(alert.scope) == MUTEX_SCOPE_CONNECTION
+}
+
+/// Why the kernel dropped packets, as the kernel spells it. `None` where it has no name for it.
+#[must_use]
+pub fn drop_name(dropped: &Dropped) -> Option<String> {
+    command_text(dropped.name())
 }
 
 /// A reason for untracked traffic by its name; one that this version does not know by its number.

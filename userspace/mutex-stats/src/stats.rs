@@ -11,6 +11,7 @@ use crate::Error;
 /// `uptime_ns` and the like stand for themselves; `DIRECTION_COUNTER` are the host's totals,
 /// `closed_DIRECTION_COUNTER` those of connections that are no longer listed, and
 /// `untracked_REASON_COUNTER` what belongs to no connection, all directions together.
+/// `drop_REASON` are packets that the kernel dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stats(Vec<(String, u64)>);
 
@@ -86,7 +87,9 @@ mod tests {
         let totals = Totals { received: traffic, ..Totals::ZERO };
         let module = crate::Status { uptime_ns: 7, connection_bytes: 448, ..Default::default() };
         let mut written = String::new();
-        text::stats(&mut written, &module, &totals, &totals, |_| totals)
+        let quality = crate::Quality { peak_in: 9, ..Default::default() };
+        let drops = [crate::Dropped { reason: 3, packets: 8, ..Default::default() }];
+        text::stats(&mut written, &module, &totals, &totals, |_| totals, &quality, drops)
             .expect("a string takes everything");
 
         let stats = Stats::parse(&written).expect("the text is the kernel's");
@@ -96,6 +99,7 @@ mod tests {
         assert_eq!(stats.get("closed_received_buffers"), Some(2));
         assert_eq!(stats.get("untracked_policy_payload"), Some(4));
         assert_eq!(stats.get("sent_bytes"), Some(0));
+        assert_eq!((stats.get("peak_in"), stats.get("drop_reason_3")), (Some(9), Some(8)));
         assert_eq!(stats.get("format"), None);
         assert_eq!(stats.iter().count() + 1, written.lines().count());
     }

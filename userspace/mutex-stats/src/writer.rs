@@ -10,11 +10,15 @@ use mutex_core::abi::MUTEX_VERSION;
 use mutex_core::abi::mutex_block;
 use mutex_core::wire::Wire;
 
+use crate::Alert;
 use crate::Connection;
+use crate::Dropped;
 use crate::End;
 use crate::Fd;
 use crate::Header;
 use crate::Kind;
+use crate::LatencyBuckets;
+use crate::Quality;
 use crate::Status;
 use crate::Totals;
 use crate::Untracked;
@@ -101,6 +105,42 @@ impl<W: Write> Writer<W> {
     pub fn fds(&mut self, fds: &[Fd]) -> io::Result<()> {
         self.fds += fds.len() as u64;
         self.block(Kind::Fds, fds)
+    }
+
+    /// Writes one block of octaves of histograms.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the output gives, and a wrong order.
+    pub fn latency(&mut self, buckets: &[LatencyBuckets]) -> io::Result<()> {
+        self.block(Kind::Latency, buckets)
+    }
+
+    /// Writes how well the whole host fares.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the output gives, and a wrong order.
+    pub fn quality(&mut self, quality: &Quality) -> io::Result<()> {
+        self.block(Kind::Quality, std::slice::from_ref(quality))
+    }
+
+    /// Writes one block of reasons why the kernel dropped packets.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the output gives, and a wrong order.
+    pub fn drops(&mut self, drops: &[Dropped]) -> io::Result<()> {
+        self.block(Kind::Drops, drops)
+    }
+
+    /// Writes one block of alerts.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the output gives, and a wrong order.
+    pub fn alerts(&mut self, alerts: &[Alert]) -> io::Result<()> {
+        self.block(Kind::Alerts, alerts)
     }
 
     /// Writes the totals of connections that are no longer listed.

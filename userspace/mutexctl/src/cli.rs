@@ -61,6 +61,8 @@ Traffic is counted in packets, buffers, bytes and payload (see `mutexctl --help`
   forwarded_sent, forwarded_received      through this host, as the initiator sees it
   closed_...                              the part of connections that are no longer listed
   untracked_...                           what belongs to no connection, by reason
+Packets that the kernel dropped are listed by its reasons, those that have occurred. Percentiles of
+latency are within 6 %; rate_... and peak_... are bytes a second.
 A size or time beside an exact number is for reading only: it is rounded.
 
 Formats:
@@ -79,15 +81,17 @@ Exit status: 0 done; 1 failed; 2 wrong usage.")]
     #[command(after_help = "\
 Examples:
   sudo mutexctl connections
-  sudo mutexctl connections | sort -k7 -n -r | head       most bytes sent first
+  sudo mutexctl connections | sort -k6 -n -r | head       most bytes sent first
   sudo mutexctl connections --format json | jq '.connections[] | select(.remote_port == 443)'
   mutexctl connections --from now.bin --format csv
 
 The table is ordered by id, which is the order of opening, and never cuts anything off. `-` is what
-is unknown. Ports of ICMP echo are its identifiers. JSON and CSV are those of `mutexctl export`.
-The table needs memory: about 200 bytes a connection and 200 a socket.
+is unknown. Ports of ICMP echo are its identifiers. p50 and p99 are percentiles of latency, within
+6 %; retrans are packets that TCP sent again, drops those that the kernel dropped; in/s and out/s
+are bytes a second, rounded. JSON and CSV are exact, say more, and are those of `mutexctl export`.
+The table needs memory: about 400 bytes a connection and 350 a socket.
 
-Units: packets as on the wire; IP bytes, headers included (see `mutexctl --help`).
+Units: IP bytes, headers included (see `mutexctl --help`).
 Exit status: 0 done; 1 failed; 2 wrong usage.")]
     Connections(List),
 
@@ -102,17 +106,37 @@ Examples:
   mutexctl fds --from now.bin --format csv
 
 The table is ordered by id, which is the order of appearance, and never cuts anything off. `-` is
-what is unknown. JSON and CSV are those of `mutexctl export`.
+what is unknown. p50 and p99 are percentiles of latency, within 6 %; retrans are packets that TCP
+sent again, drops those that the kernel dropped; in/s and out/s are bytes a second, rounded. All are
+of the socket's connections together. JSON and CSV are exact, say more, and are those of
+`mutexctl export`.
 
-Units: packets as on the wire; IP bytes, headers included (see `mutexctl --help`).
+Units: IP bytes, headers included (see `mutexctl --help`).
 Exit status: 0 done; 1 failed; 2 wrong usage.")]
     Fds(List),
+
+    /// List the alerts that are kept, the oldest first.
+    #[command(after_help = "\
+Examples:
+  sudo mutexctl alerts
+  sudo mutexctl alerts --format json | jq '.alerts[] | select(.severity == \"critical\")'
+  mutexctl alerts --from now.bin --format csv
+
+Alerts are numbered without gaps from 1 on: numbers that are missing were overwritten or cleared.
+A subject is a connection, with its local and remote end, an fd, or the whole host (global). Times
+are UTC. JSON and CSV are exact, and are those of `mutexctl export`.
+
+Units of value and threshold, which the table rounds: latency in nanoseconds; rates of errors,
+retransmissions and drops, and the table's fill, of 10000; bandwidth in bytes a second.
+Exit status: 0 done; 1 failed; 2 wrong usage.")]
+    Alerts(List),
 
     /// Write everything that MUTEX counts at this moment to a file.
     #[command(after_help = "\
 Formats:
   json    one object, schema_version first, a line a record
-  csv     four tables: status.csv, totals.csv, connections.csv, fds.csv
+  csv     tables: status.csv, totals.csv, connections.csv, fds.csv, latency.csv, drops.csv,
+          alerts.csv
   binary  the kernel's image, checked; `mutexctl convert` makes the others from it
 
 Examples:
@@ -124,6 +148,9 @@ Examples:
 A file or directory gets its name when it is whole: a failed export leaves what was there. Standard
 output is written as the kernel gives it, so check the exit status. Totals are the same in all
 formats. The memory it takes does not grow with the number of connections.
+
+Histograms of latency are listed by octave: octave n covers 2^n to 2^(n+1) microseconds in eight
+steps of equal width, the first one what is shorter, too, and the last one what is longer, too.
 
 Units: packets as on the wire; IP bytes, headers included; nanoseconds (see `mutexctl --help`).
 Exit status: 0 done; 1 failed; 2 wrong usage.")]
@@ -165,8 +192,8 @@ For each of four directions and four counters
     before <= connections + closed + untracked <= after
 has to hold without any tolerance, where `before` and `after` are the host's own totals, counted
 apart from the connections, read before and after these were copied. What passes meanwhile is the
-difference between the two; at rest all are equal. Besides, no connection may be listed twice, and
-no socket may have moved less than its listed connections.
+difference between the two; at rest all are equal. Besides, no connection may be listed twice, no
+socket may have moved less than its listed connections, and alerts have to be in their order.
 
 Examples:
   sudo mutexctl audit

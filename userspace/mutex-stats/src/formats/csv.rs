@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Four tables in CSV as RFC 4180 has it: a header line, lines that end in CR LF.
+//! Seven tables in CSV as RFC 4180 has it: a header line, lines that end in CR LF.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -9,13 +9,20 @@ use std::io::Write;
 
 use csv::Terminator;
 use csv::WriterBuilder;
+use mutex_core::report::DropReasons;
+use mutex_core::wire::Wire;
 
+use crate::Alert;
 use crate::Block;
 use crate::Connection;
+use crate::Dropped;
 use crate::Fd;
 use crate::Fields;
 use crate::Header;
+use crate::LatencyBuckets;
 use crate::Part;
+use crate::Quality;
+use crate::Records;
 use crate::SCHEMA_VERSION;
 use crate::Totals;
 use crate::Traffic;
@@ -28,8 +35,8 @@ use crate::records::flag_names;
 /// A table of the CSV export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
-    /// `key,value`: the schema's version, when and where the image was taken, and the module's own
-    /// numbers.
+    /// `key,value`: the schema's version, when and where the image was taken, the module's own
+    /// numbers, and how well the whole host fares.
     Status,
     /// A line a set of totals and direction. `which` is `before`, `closed`, `untracked REASON` or
     /// `after`.
@@ -38,11 +45,25 @@ pub enum Table {
     Connections,
     /// A line an fd.
     Fds,
+    /// A line an octave of a histogram.
+    Latency,
+    /// A line a reason why the kernel dropped packets.
+    Drops,
+    /// A line an alert, the oldest first.
+    Alerts,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Table; 4] = [Table::Status, Table::Totals, Table::Connections, Table::Fds];
+    pub const ALL: [Table; 7] = [
+        Table::Status,
+        Table::Totals,
+        Table::Connections,
+        Table::Fds,
+        Table::Latency,
+        Table::Drops,
+        Table::Alerts,
+    ];
 
     /// The table's file in an export.
     #[must_use]
@@ -52,6 +73,9 @@ impl Table {
             Table::Totals => "totals.csv",
             Table::Connections => "connections.csv",
             Table::Fds => "fds.csv",
+            Table::Latency => "latency.csv",
+            Table::Drops => "drops.csv",
+            Table::Alerts => "alerts.csv",
         }
     }
 }
@@ -59,12 +83,18 @@ impl Table {
 /// Writes an image as tables, those that have an output.
 ///
 /// Values are those of [`Json`](crate::formats::Json), but that unknown ones are empty, flags are
-/// separated by `|`, and traffic takes four columns.
+/// separated by `|`, traffic takes four columns, quality and samples one a number, and reasons of
+/// drops are `reason:packets`, separated by `|`.
 pub struct Csv<W: Write> {
     status: Option<Lines<W>>,
     totals: Option<Lines<W>>,
     connections: Option<Lines<W>>,
     fds: Option<Lines<W>>,
+    latency: Option<Lines<W>>,
+    drops: Option<Lines<W>>,
+    alerts: Option<Lines<W>>,
+    /// The whole host's, zeros if the image has none.
+    quality: Quality,
 }
 
 impl<W: Write> Csv<W> {
@@ -76,7 +106,17 @@ impl<W: Write> Csv<W> {
             totals: lines(Table::Totals),
             connections: lines(Table::Connections),
             fds: lines(Table::Fds),
+            latency: lines(Table::Latency),
+            drops: lines(Table::Drops),
+            alerts: lines(Table::Alerts),
+            quality: Quality::default(),
         }
+    }
+
+    /// The end of the status: all that an image may say of it has come.
+    fn end_of_status(&mut self) -> io::Result<()> {
+        let Some(lines) = &mut self.status else { return Ok(()) };
+        self.quality.columns(|key, value| lines.pair(key, Value::Integer(value)))
     }
 
     fn totals(&mut self, which: impl fmt::Display, totals: &Totals) -> io::Result<()> {
@@ -104,15 +144,11 @@ impl<W: Write> Visitor for Csv<W> {
             columns::<Traffic>(|name| lines.text(name))?;
             lines.end()?;
         }
-        if let Some(lines) = &mut self.connections {
-            columns::<Connection>(|name| lines.text(name))?;
-            lines.end()?;
-        }
-        if let Some(lines) = &mut self.fds {
-            columns::<Fd>(|name| lines.text(name))?;
-            lines.end()?;
-        }
-        Ok(())
+        header_of::<Connection, _>(&mut self.connections)?;
+        header_of::<Fd, _>(&mut self.fds)?;
+        header_of::<LatencyBuckets, _>(&mut self.latency)?;
+        header_of::<Dropped, _>(&mut self.drops)?;
+        header_of::<Alert, _>(&mut self.alerts)
     }
 
     fn block(&mut self, block: &Block<'_>) -> io::Result<()> {
@@ -122,15 +158,19 @@ impl<W: Write> Visitor for Csv<W> {
                 None => Ok(()),
             },
             Part::TotalsBefore(totals) => self.totals("before", &totals),
-            Part::Connections(mut records) => match &mut self.connections {
-                Some(lines) => records.try_for_each(|record| lines.record(&record)),
-                None => Ok(()),
-            },
-            Part::Fds(mut records) => match &mut self.fds {
-                Some(lines) => records.try_for_each(|record| lines.record(&record)),
-                None => Ok(()),
-            },
-            Part::Closed(totals) => self.totals("closed", &totals),
+            Part::Connections(records) => records_of(&mut self.connections, records),
+            Part::Fds(records) => records_of(&mut self.fds, records),
+            Part::Latency(records) => records_of(&mut self.latency, records),
+            Part::Quality(quality) => {
+                self.quality = quality;
+                Ok(())
+            }
+            Part::Drops(records) => records_of(&mut self.drops, records),
+            Part::Alerts(records) => records_of(&mut self.alerts, records),
+            Part::Closed(totals) => {
+                self.end_of_status()?;
+                self.totals("closed", &totals)
+            }
             Part::Untracked(mut records) => records.try_for_each(|record| {
                 let reason = ReasonName(record.reason);
                 self.totals(format_args!("untracked {reason}"), &record.totals)
@@ -141,9 +181,31 @@ impl<W: Write> Visitor for Csv<W> {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        let tables = [&mut self.status, &mut self.totals, &mut self.connections, &mut self.fds];
+        let tables = [
+            &mut self.status,
+            &mut self.totals,
+            &mut self.connections,
+            &mut self.fds,
+            &mut self.latency,
+            &mut self.drops,
+            &mut self.alerts,
+        ];
         tables.into_iter().flatten().try_for_each(|lines| lines.writer.flush())
     }
+}
+
+fn header_of<T: Fields + Default, W: Write>(lines: &mut Option<Lines<W>>) -> io::Result<()> {
+    let Some(lines) = lines else { return Ok(()) };
+    columns::<T>(|name| lines.text(name))?;
+    lines.end()
+}
+
+fn records_of<T: Fields + Wire, W: Write>(
+    lines: &mut Option<Lines<W>>,
+    mut records: Records<'_, T>,
+) -> io::Result<()> {
+    let Some(lines) = lines else { return Ok(()) };
+    records.try_for_each(|record| lines.record(&record))
 }
 
 /// The lines of one table.
@@ -184,6 +246,12 @@ impl<W: Write> Lines<W> {
             Value::Traffic(traffic) => {
                 traffic.fields().into_iter().try_for_each(|(_, value)| self.text(value))
             }
+            Value::Quality(quality) => quality.columns(|_, value| self.text(value)),
+            Value::Latency(latency) => {
+                latency.fields().into_iter().try_for_each(|(_, value)| self.text(value))
+            }
+            Value::DropCounts(reasons) => self.text(DropReasons { reasons, separator: '|' }),
+            Value::Samples(samples) => samples.iter().try_for_each(|value| self.text(value)),
             Value::Unknown => self.text(""),
         }
     }
@@ -192,7 +260,7 @@ impl<W: Write> Lines<W> {
         self.writer.write_record(None::<&[u8]>).map_err(io_error)
     }
 
-    fn pair(&mut self, key: &str, value: Value<'_>) -> io::Result<()> {
+    fn pair(&mut self, key: impl fmt::Display, value: Value<'_>) -> io::Result<()> {
         self.text(key)?;
         self.value(value)?;
         self.end()

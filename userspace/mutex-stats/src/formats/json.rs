@@ -14,10 +14,12 @@ use crate::Block;
 use crate::Fields;
 use crate::Header;
 use crate::Part;
+use crate::Quality;
 use crate::SCHEMA_VERSION;
 use crate::Stats;
 use crate::Value;
 use crate::Visitor;
+use crate::records::drop_counts;
 use crate::records::flag_names;
 
 /// A key of the object, in the order that they are written in.
@@ -31,6 +33,14 @@ pub enum Section {
     Connections,
     /// `fds`: a list.
     Fds,
+    /// `latency`: a list of octaves of histograms.
+    Latency,
+    /// `quality`: how well the whole host fares.
+    Quality,
+    /// `drops`: a list by reason.
+    Drops,
+    /// `alerts`: a list, the oldest first.
+    Alerts,
     /// `closed`: what connections that are no longer listed have moved.
     Closed,
     /// `untracked`: a list by reason.
@@ -41,11 +51,15 @@ pub enum Section {
 
 impl Section {
     /// All of them.
-    pub const ALL: [Section; 7] = [
+    pub const ALL: [Section; 11] = [
         Section::Status,
         Section::TotalsBefore,
         Section::Connections,
         Section::Fds,
+        Section::Latency,
+        Section::Quality,
+        Section::Drops,
+        Section::Alerts,
         Section::Closed,
         Section::Untracked,
         Section::TotalsAfter,
@@ -57,6 +71,10 @@ impl Section {
             Section::TotalsBefore => "totals_before",
             Section::Connections => "connections",
             Section::Fds => "fds",
+            Section::Latency => "latency",
+            Section::Quality => "quality",
+            Section::Drops => "drops",
+            Section::Alerts => "alerts",
             Section::Closed => "closed",
             Section::Untracked => "untracked",
             Section::TotalsAfter => "totals_after",
@@ -64,7 +82,19 @@ impl Section {
     }
 
     fn is_list(self) -> bool {
-        matches!(self, Section::Connections | Section::Fds | Section::Untracked)
+        match self {
+            Section::Connections
+            | Section::Fds
+            | Section::Latency
+            | Section::Drops
+            | Section::Alerts
+            | Section::Untracked => true,
+            Section::Status
+            | Section::TotalsBefore
+            | Section::Quality
+            | Section::Closed
+            | Section::TotalsAfter => false,
+        }
     }
 }
 
@@ -73,28 +103,29 @@ impl Section {
 ///
 /// Numbers are integers in base units, up to 2^64 - 1. Protocols, states, flags and reasons are
 /// names; addresses are text; an unknown uid or command is `null`; a 0 that means "none" in the
-/// image is 0. Traffic is an object of `packets`, `buffers`, `bytes` and `payload`.
+/// image is 0. Traffic is an object of `packets`, `buffers`, `bytes` and `payload`, quality one with
+/// `latency` inside. What an image of an older module lacks is 0, or a list without elements.
 #[derive(Debug)]
 pub struct Json<W> {
     output: W,
     sections: &'static [Section],
     /// The section that is being written.
     open: Option<Section>,
-    /// Whether the open list has an element.
-    has_element: bool,
+    /// Whether the open section has a record.
+    has_record: bool,
 }
 
 impl<W: Write> Json<W> {
     /// Writes `sections` to `output`, which should be buffered. They have to be in their order.
     pub fn new(output: W, sections: &'static [Section]) -> Self {
-        Json { output, sections, open: None, has_element: false }
+        Json { output, sections, open: None, has_record: false }
     }
 
     fn key(&mut self, key: &str) -> io::Result<()> {
         write!(self.output, ",\n\"{key}\":")
     }
 
-    /// Opens `section`, and all lists before it that had nothing to show.
+    /// Opens `section`, and all before it that the image had nothing for.
     fn open(&mut self, section: Section) -> io::Result<()> {
         while self.open != Some(section) {
             let later = |next: &Section| Some(*next) > self.open;
@@ -105,15 +136,17 @@ impl<W: Write> Json<W> {
                 self.output.write_all(b"[")?;
             }
             self.open = Some(next);
-            self.has_element = false;
+            self.has_record = false;
         }
         Ok(())
     }
 
     fn close(&mut self) -> io::Result<()> {
         match self.open {
-            Some(open) if open.is_list() && self.has_element => self.output.write_all(b"\n]"),
+            Some(open) if open.is_list() && self.has_record => self.output.write_all(b"\n]"),
             Some(open) if open.is_list() => self.output.write_all(b"]"),
+            // The only record that an image may do without.
+            Some(Section::Quality) if !self.has_record => self.record(&Quality::default()),
             _ => Ok(()),
         }
     }
@@ -129,9 +162,9 @@ impl<W: Write> Json<W> {
         self.open(section)?;
         for record in records {
             if section.is_list() {
-                self.output.write_all(if self.has_element { b",\n" } else { b"\n" })?;
-                self.has_element = true;
+                self.output.write_all(if self.has_record { b",\n" } else { b"\n" })?;
             }
+            self.has_record = true;
             self.record(&record)?;
         }
         Ok(())
@@ -159,6 +192,10 @@ impl<W: Write> Visitor for Json<W> {
             Part::TotalsBefore(totals) => self.record_of(Section::TotalsBefore, totals),
             Part::Connections(records) => self.records(Section::Connections, records),
             Part::Fds(records) => self.records(Section::Fds, records),
+            Part::Latency(records) => self.records(Section::Latency, records),
+            Part::Quality(quality) => self.record_of(Section::Quality, quality),
+            Part::Drops(records) => self.records(Section::Drops, records),
+            Part::Alerts(records) => self.records(Section::Alerts, records),
             Part::Closed(totals) => self.record_of(Section::Closed, totals),
             Part::Untracked(records) => self.records(Section::Untracked, records),
             Part::TotalsAfter(totals) => self.record_of(Section::TotalsAfter, totals),
@@ -214,6 +251,10 @@ impl Serialize for Scalar<'_> {
             Value::Truth(truth) => serializer.serialize_bool(truth),
             Value::Flags(flags) => serializer.collect_seq(flag_names(flags)),
             Value::Traffic(traffic) => Object(traffic).serialize(serializer),
+            Value::Quality(quality) => Object(quality).serialize(serializer),
+            Value::Latency(latency) => Object(latency).serialize(serializer),
+            Value::DropCounts(reasons) => serializer.collect_seq(drop_counts(reasons).map(Object)),
+            Value::Samples(samples) => serializer.collect_seq(samples),
             Value::Unknown => serializer.serialize_unit(),
         }
     }

@@ -3,11 +3,15 @@
 //! Images to test with.
 
 use mutex_core::wire::Wire;
+use mutex_stats::Alert;
 use mutex_stats::Connection;
 use mutex_stats::Direction;
+use mutex_stats::Dropped;
 use mutex_stats::Fd;
 use mutex_stats::Header;
 use mutex_stats::Image;
+use mutex_stats::LatencyBuckets;
+use mutex_stats::Quality;
 use mutex_stats::Traffic;
 use mutex_stats::Untracked;
 use proptest::collection::vec;
@@ -25,15 +29,21 @@ pub fn any_image() -> impl Strategy<Value = Image> {
         vec(any_record(), 0..20),
         vec(any_record(), 0..10),
         vec(any_record(), 0..8),
+        (vec(any_record(), 0..10), any_record(), vec(any_record(), 0..5), vec(any_record(), 0..10)),
     )
-        .prop_map(|(single, connections, fds, untracked)| {
+        .prop_map(|(single, connections, fds, untracked, health)| {
             let (header, status, totals_before, closed, totals_after) = single;
+            let (latency, quality, drops, alerts) = health;
             let image = Image {
                 header,
                 status,
                 totals_before,
                 connections,
                 fds,
+                latency,
+                quality,
+                drops,
+                alerts,
                 closed,
                 untracked,
                 totals_after,
@@ -51,7 +61,8 @@ pub fn bytes(image: &Image) -> Vec<u8> {
 }
 
 /// An image in which every number of every line of the audit is another one and none is zero,
-/// with two connections that an fd owns and one that is forwarded. Its books balance, at rest.
+/// with two connections that an fd owns and one that is forwarded, and a bit of all that is no part
+/// of the books. They balance, at rest.
 pub fn balanced() -> Image {
     let mut last = 0;
     let mut traffic = || {
@@ -78,7 +89,16 @@ pub fn balanced() -> Image {
         fd.sent.add(&owned.sent);
         fd.received.add(&owned.received);
     }
-    let mut image = Image { connections, fds: vec![fd], ..Image::default() };
+    let alert = |number| Alert { number, scope: 2, ..Alert::default() };
+    let mut image = Image {
+        connections,
+        fds: vec![fd],
+        latency: vec![LatencyBuckets { scope: 2, samples: [1; 8], ..Default::default() }],
+        quality: Quality { drops: 5, ..Quality::default() },
+        drops: vec![Dropped { reason: 2, packets: 5, ..Dropped::default() }],
+        alerts: vec![alert(4), alert(5), alert(7)],
+        ..Image::default()
+    };
     for direction in Direction::ALL {
         *image.closed.of_mut(direction) = traffic();
         for Untracked { totals, .. } in &mut image.untracked {

@@ -144,6 +144,19 @@ fn a_connection_is_listed_once() {
 }
 
 #[test]
+fn alerts_come_one_after_the_other() {
+    let mut image = balanced();
+    assert!(audit(&image).misplaced_alerts.is_empty());
+    image.alerts[1].number = 4;
+    assert_eq!(audit(&image).misplaced_alerts, [4]);
+    assert!(!audit(&image).balanced());
+    image.alerts[1].number = 9;
+    assert_eq!(audit(&image).misplaced_alerts, [7]);
+    image.alerts[0].number = 0;
+    assert_eq!(audit(&image).misplaced_alerts, [0, 7]);
+}
+
+#[test]
 fn an_fd_has_moved_what_its_connections_have() {
     for index in 0..8 {
         let off_by = |by: i64| {

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use mutex_core::text;
 use mutex_stats::Image;
+use mutex_stats::Latency;
+use mutex_stats::Quality;
 use mutex_stats::Totals;
 use mutex_stats::Traffic;
 use mutex_stats::formats::Binary;
@@ -24,6 +26,23 @@ use crate::any::bytes;
 
 const DIRECTIONS: [&str; 4] = ["sent", "received", "forwarded_sent", "forwarded_received"];
 const COUNTERS: [&str; 4] = ["packets", "buffers", "bytes", "payload"];
+
+const QUALITY: [&str; 12] = [
+    "retransmitted_packets",
+    "retransmitted_bytes",
+    "retransmissions_failed",
+    "resets",
+    "icmp_errors",
+    "checksum_errors",
+    "failed_connects",
+    "drops",
+    "rate_in",
+    "rate_out",
+    "peak_in",
+    "peak_out",
+];
+const LATENCY: [&str; 8] =
+    ["samples", "last_ns", "average_ns", "min_ns", "max_ns", "p50_ns", "p95_ns", "p99_ns"];
 
 /// Sums by what is summed, direction and counter.
 type Sums = BTreeMap<(String, String, String), u128>;
@@ -80,6 +99,40 @@ fn sums_of_json(json: &Value) -> Sums {
     for untracked in json["untracked"].as_array().expect("it is a list") {
         all(untracked["reason"].as_str().expect("it is text"), untracked);
     }
+    let integer = |value: &Value| value.as_u64().expect("it is an integer");
+    let list = |key: &str| json[key].as_array().expect("it is a list").iter();
+    let records = ["connections", "fds"].map(|key| list(key).map(move |record| (key, record)));
+    for (what, record) in records.into_iter().flatten().chain([("host", json)]) {
+        for name in QUALITY {
+            add(&mut sums, what, "quality", name, integer(&record["quality"][name]));
+        }
+        for name in LATENCY {
+            add(&mut sums, what, "latency", name, integer(&record["quality"]["latency"][name]));
+        }
+    }
+    for drop in list("connections").filter_map(|record| record["drop_reasons"].as_array()).flatten()
+    {
+        add(
+            &mut sums,
+            "connections",
+            "drop",
+            &drop["reason"].to_string(),
+            integer(&drop["packets"]),
+        );
+    }
+    for drop in list("drops") {
+        add(&mut sums, "host", "drop", &drop["reason"].to_string(), integer(&drop["packets"]));
+    }
+    for octave in list("latency") {
+        let scope = octave["scope"].as_str().expect("it is text");
+        for (step, samples) in octave["samples"].as_array().into_iter().flatten().enumerate() {
+            add(&mut sums, "histogram", scope, &step.to_string(), integer(samples));
+        }
+    }
+    for alert in list("alerts") {
+        let severity = alert["severity"].as_str().expect("it is text");
+        add(&mut sums, "alerts", severity, "value", integer(&alert["value"]));
+    }
     sums
 }
 
@@ -95,6 +148,40 @@ fn sums_of_csv(bytes: &[u8]) -> Sums {
             let value = line[counter].parse().expect("it is an integer");
             add(&mut sums, what, &line["direction"], counter, value);
         }
+    }
+    let integer = |text: &str| text.parse().expect("it is an integer");
+    let mut quality = |what: &str, line: &BTreeMap<String, String>| {
+        for name in QUALITY {
+            add(&mut sums, what, "quality", name, integer(&line[name]));
+        }
+        for name in LATENCY {
+            add(&mut sums, what, "latency", name, integer(&line[&format!("latency_{name}")]));
+        }
+    };
+    let pairs = csv(bytes, Table::Status).into_iter();
+    quality("host", &pairs.map(|pair| (pair["key"].clone(), pair["value"].clone())).collect());
+    for (what, table) in [("connections", Table::Connections), ("fds", Table::Fds)] {
+        for line in csv(bytes, table) {
+            quality(what, &line);
+        }
+    }
+    for line in csv(bytes, Table::Connections) {
+        for drop in line["drop_reasons"].split('|').filter(|drop| !drop.is_empty()) {
+            let (reason, packets) = drop.split_once(':').expect("it is a pair");
+            add(&mut sums, "connections", "drop", reason, integer(packets));
+        }
+    }
+    for line in csv(bytes, Table::Drops) {
+        add(&mut sums, "host", "drop", &line["reason"], integer(&line["packets"]));
+    }
+    for line in csv(bytes, Table::Latency) {
+        for step in 0..8 {
+            let samples = integer(&line[&format!("samples_{step}")]);
+            add(&mut sums, "histogram", &line["scope"], &step.to_string(), samples);
+        }
+    }
+    for line in csv(bytes, Table::Alerts) {
+        add(&mut sums, "alerts", &line["severity"], "value", integer(&line["value"]));
     }
     for (what, table) in [("connections", Table::Connections), ("fds", Table::Fds)] {
         for line in csv(bytes, table) {
@@ -140,7 +227,106 @@ fn sums_of_binary(bytes: &[u8]) -> Sums {
         one("fds", "sent", &fd.sent);
         one("fds", "received", &fd.received);
     }
+    let connections = image.connections.iter().map(|connection| &connection.quality);
+    connections.for_each(|each| sum_of_quality(&mut sums, "connections", each));
+    image.fds.iter().for_each(|fd| sum_of_quality(&mut sums, "fds", &fd.quality));
+    sum_of_quality(&mut sums, "host", &image.quality);
+    for drop in image.connections.iter().flat_map(|connection| connection.drop_reasons) {
+        if drop.reason != 0 {
+            let reason = drop.reason.to_string();
+            add(&mut sums, "connections", "drop", &reason, drop.packets.into());
+        }
+    }
+    for drop in &image.drops {
+        add(&mut sums, "host", "drop", &drop.reason.to_string(), drop.packets);
+    }
+    for octave in &image.latency {
+        let scope = match octave.scope {
+            0 => "connection",
+            1 => "fd",
+            2 => "global",
+            _ => "unknown",
+        };
+        for (step, samples) in octave.samples.into_iter().enumerate() {
+            add(&mut sums, "histogram", scope, &step.to_string(), samples);
+        }
+    }
+    for alert in &image.alerts {
+        let names = ["info", "warning", "error", "critical"];
+        let severity = names.get(usize::from(alert.severity)).unwrap_or(&"unknown");
+        add(&mut sums, "alerts", severity, "value", alert.value);
+    }
     sums
+}
+
+fn sum_of_quality(sums: &mut Sums, what: &str, quality: &Quality) {
+    let Quality {
+        latency,
+        retransmitted_packets,
+        retransmitted_bytes,
+        retransmissions_failed,
+        resets,
+        icmp_errors,
+        checksum_errors,
+        failed_connects,
+        drops,
+        rate_in,
+        rate_out,
+        peak_in,
+        peak_out,
+    } = *quality;
+    let values = [
+        retransmitted_packets,
+        retransmitted_bytes,
+        retransmissions_failed,
+        resets,
+        icmp_errors,
+        checksum_errors,
+        failed_connects,
+        drops,
+        rate_in,
+        rate_out,
+        peak_in,
+        peak_out,
+    ];
+    for (name, value) in QUALITY.into_iter().zip(values) {
+        add(sums, what, "quality", name, value);
+    }
+    let Latency { samples, last_ns, average_ns, min_ns, max_ns, p50_ns, p95_ns, p99_ns } = latency;
+    let values = [samples, last_ns, average_ns, min_ns, max_ns, p50_ns, p95_ns, p99_ns];
+    for (name, value) in LATENCY.into_iter().zip(values) {
+        add(sums, what, "latency", name, value);
+    }
+}
+
+/// Adds a field of a JSON object under the names and in the words of CSV.
+fn flatten(flat: &mut BTreeMap<String, String>, key: &str, value: &Value) {
+    let text = match value {
+        Value::Object(fields) => {
+            let prefix = if key == "quality" { String::new() } else { format!("{key}_") };
+            for (name, value) in fields {
+                flatten(flat, &format!("{prefix}{name}"), value);
+            }
+            return;
+        }
+        Value::Array(numbers) if numbers.iter().any(Value::is_number) => {
+            for (step, number) in numbers.iter().enumerate() {
+                flatten(flat, &format!("{key}_{step}"), number);
+            }
+            return;
+        }
+        Value::Array(items) => {
+            let text = |item: &Value| match item.as_str() {
+                Some(name) => name.to_owned(),
+                None => format!("{}:{}", item["reason"], item["packets"]),
+            };
+            items.iter().map(text).collect::<Vec<_>>().join("|")
+        }
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    flat.insert(key.to_owned(), text);
 }
 
 proptest! {
@@ -156,24 +342,19 @@ proptest! {
     fn json_and_csv_have_the_same_fields(image in any_image()) {
         let bytes = bytes(&image);
         let json = json(&bytes);
-        for (list, table) in [("connections", Table::Connections), ("fds", Table::Fds)] {
+        for (list, table) in [
+            ("connections", Table::Connections),
+            ("fds", Table::Fds),
+            ("latency", Table::Latency),
+            ("drops", Table::Drops),
+            ("alerts", Table::Alerts),
+        ] {
             let lines = csv(&bytes, table);
             prop_assert_eq!(json[list].as_array().map(Vec::len), Some(lines.len()));
             for (object, line) in json[list].as_array().into_iter().flatten().zip(lines) {
                 let mut flat = BTreeMap::new();
                 for (key, value) in object.as_object().expect("it is an object") {
-                    match value {
-                        Value::Object(traffic) => for (counter, value) in traffic {
-                            flat.insert(format!("{key}_{counter}"), value.to_string());
-                        },
-                        Value::Array(names) => {
-                            let names: Vec<_> = names.iter().filter_map(Value::as_str).collect();
-                            flat.insert(key.clone(), names.join("|"));
-                        }
-                        Value::Null => { flat.insert(key.clone(), String::new()); }
-                        Value::String(text) => { flat.insert(key.clone(), text.clone()); }
-                        other => { flat.insert(key.clone(), other.to_string()); }
-                    }
+                    flatten(&mut flat, key, value);
                 }
                 prop_assert_eq!(flat, line);
             }
@@ -232,7 +413,9 @@ proptest! {
             prop_assert_eq!(json["status"][key].as_u64(), Some(value));
         }
 
-        let mut pairs = Vec::new();
+        let mut quality = BTreeMap::new();
+        flatten(&mut quality, "quality", &json["quality"]);
+        let mut pairs: Vec<_> = quality.into_iter().collect();
         for object in [said, &json["status"]] {
             for (key, value) in object.as_object().expect("it is an object") {
                 let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -254,6 +437,9 @@ fn connection() -> mutex_stats::Connection {
     connection.local_address[10..].copy_from_slice(&[0xff, 0xff, 192, 0, 2, 1]);
     connection.remote_address = [0x20; 16];
     (connection.state, connection.flags, connection.uid) = (11, 0b10001, u32::MAX);
+    connection.quality.latency.p99_ns = 99;
+    connection.quality.peak_out = 12;
+    connection.drop_reasons[1] = mutex_stats::DropCount { reason: 17, packets: 4 };
     connection
 }
 
@@ -264,6 +450,10 @@ fn json_is_as_documented() {
     image.header.time_ns = u64::MAX;
     image.header.flags = 1;
     image.connections = vec![connection()];
+    image.drops[0].name[..9].copy_from_slice(b"NO_SOCKET");
+    let alert = &mut image.alerts[0];
+    (alert.severity, alert.kind, alert.scope) = (3, 5, 0);
+    (alert.family, alert.protocol) = (6, 6);
     image.fds[0].command = *b"a \"b\"\\\n\xff\0ignored";
     image.fds[0].uid = 0;
     let bytes = bytes(&image);
@@ -286,8 +476,26 @@ fn json_is_as_documented() {
     assert_eq!(json["fds"][0]["uid"], 0);
     assert_eq!(json["fds"][0]["command"], "a \"b\"\\\u{fffd}\u{fffd}");
     assert_eq!(json["untracked"][5]["reason"], "policy");
+    assert_eq!(connection["quality"]["latency"]["p99_ns"], 99);
+    assert_eq!(connection["quality"]["peak_out"], 12);
+    let drops = serde_json::json!([{"reason": 17, "packets": 4}]);
+    assert_eq!(connection["drop_reasons"], drops);
+    assert_eq!(json["quality"]["drops"], 5);
+    let drop = serde_json::json!({"reason": 2, "name": "NO_SOCKET", "packets": 5});
+    assert_eq!(json["drops"][0], drop);
+    let octave = serde_json::json!({
+        "scope": "global", "id": 0, "octave": 0, "samples": [1, 1, 1, 1, 1, 1, 1, 1]
+    });
+    assert_eq!(json["latency"][0], octave);
+    let [alert, of_host] = [&json["alerts"][0], &json["alerts"][1]];
+    assert_eq!(alert["severity"], "critical");
+    assert_eq!(alert["kind"], "bandwidth_out");
+    assert_eq!(alert["scope"], "connection");
+    assert_eq!((&alert["local_address"], &alert["protocol"]), (&"::".into(), &"tcp".into()));
+    assert_eq!((&of_host["scope"], &of_host["kind"]), (&"global".into(), &"latency".into()));
+    assert_eq!((&of_host["local_address"], &of_host["protocol"]), (&Value::Null, &Value::Null));
     let keys: Vec<_> = json.as_object().expect("it is an object").keys().collect();
-    assert_eq!(keys.len(), 9, "{keys:?}");
+    assert_eq!(keys.len(), 13, "{keys:?}");
 }
 
 #[test]
@@ -297,10 +505,12 @@ fn empty_lists_are_there_and_other_sections_are_not() {
     let all = json(&bytes);
     assert_eq!(all["connections"], serde_json::json!([]));
     assert_eq!(all["fds"], serde_json::json!([]));
+    assert_eq!(all["alerts"], serde_json::json!([]));
 
     for (sections, keys) in [
         (&[Section::Connections][..], &["connections"][..]),
         (&[Section::Fds], &["fds"]),
+        (&[Section::Quality, Section::Alerts], &["alerts", "quality"]),
         (
             &[Section::Status, Section::Fds, Section::TotalsAfter],
             &["fds", "status", "totals_after"],
@@ -341,9 +551,15 @@ fn csv_is_as_the_standard_has_it() {
 #[test]
 fn tables_without_records_have_a_header() {
     let bytes = bytes(&Image::default());
-    for table in [Table::Connections, Table::Fds] {
+    for (table, start) in [
+        (Table::Connections, "id,netns,"),
+        (Table::Fds, "id,inode,"),
+        (Table::Latency, "scope,id,octave,samples_0,samples_1,"),
+        (Table::Drops, "reason,name,packets\r\n"),
+        (Table::Alerts, "number,time_ns,severity,kind,scope,"),
+    ] {
         let text = String::from_utf8(csv_bytes(&bytes, table)).expect("CSV is text");
-        assert!(text.starts_with("id,") && text.matches("\r\n").count() == 1, "{text}");
+        assert!(text.starts_with(start) && text.matches("\r\n").count() == 1, "{text}");
     }
 }
 

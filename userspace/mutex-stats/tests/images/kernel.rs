@@ -126,7 +126,7 @@ fn image(engine: &Engine<Host>, filtered: bool) -> Vec<u8> {
         filtered,
     });
     let mut bytes = Vec::new();
-    let mut block = [0; BLOCK_BYTES];
+    let mut block = vec![0; BLOCK_BYTES];
     loop {
         match image.next(engine, &ledger, &mut cursor, &mut block, raw::crc) {
             Piece::Bytes(count) => bytes.extend(&block[..count]),

@@ -5,8 +5,13 @@
 
 use mutex_stats::Image;
 use mutex_stats::Part;
+use mutex_stats::Quality;
 use mutex_stats::Reader;
 use mutex_stats::formats::Binary;
+use mutex_stats::formats::Csv;
+use mutex_stats::formats::Json;
+use mutex_stats::formats::Section;
+use mutex_stats::formats::Table;
 use mutex_stats::visit;
 
 use crate::raw;
@@ -27,11 +32,12 @@ fn read(bytes: &[u8]) -> Image {
 #[test]
 fn what_is_new_in_a_record_is_left_out() {
     let mut blocks = raw::zeros();
-    blocks[2] = RawBlock::new(3, &[&connection(200), &connection(200)]);
+    blocks[2] = RawBlock::new(3, &[&connection(384), &connection(384)]);
     let image = read(&raw::image(&raw::header(&[]), &blocks));
     assert_eq!(image.connections.len(), 2);
     for connection in image.connections {
-        assert_eq!((connection.id, connection.received.payload), (7, 0));
+        assert_eq!((connection.id, connection.quality.peak_out), (7, 0));
+        assert_eq!(connection.drop_reasons, [mutex_stats::DropCount::default(); 3]);
     }
 }
 
@@ -48,6 +54,44 @@ fn what_is_missing_in_a_record_is_zero() {
 }
 
 #[test]
+fn what_an_older_module_did_not_know_is_nothing() {
+    let mut blocks = raw::zeros_of_the_first_module();
+    blocks[2] = RawBlock::new(3, &[&connection(176), &connection(176)]);
+    let bytes = raw::image(&raw::header(&[]), &blocks);
+    let image = read(&bytes);
+    assert_eq!((image.status.connection_bytes, image.status.events_lost), (0, 0));
+    assert_eq!((image.quality, image.fds[0].quality), Default::default());
+    for connection in &image.connections {
+        assert_eq!((connection.id, connection.received.payload), (7, u64::MAX));
+        assert_eq!(connection.quality, Quality::default());
+    }
+    assert!(image.latency.is_empty() && image.drops.is_empty() && image.alerts.is_empty());
+
+    let mut copy = Vec::new();
+    visit(bytes.as_slice(), &mut Binary::new(&mut copy)).expect("the image is whole");
+    assert_eq!(copy, bytes);
+    // And it says so in every format: as an image of today's that has nothing of it.
+    let today = crate::any::bytes(&image);
+    let json = |bytes: &[u8]| {
+        let mut text = Vec::new();
+        visit(bytes, &mut Json::new(&mut text, &Section::ALL)).expect("the image is whole");
+        text
+    };
+    assert_eq!(json(&bytes), json(&today));
+    let csv = |bytes: &[u8], table: Table| {
+        let mut text = Vec::new();
+        let mut output = Some(&mut text);
+        let mut csv = Csv::new(|each| output.take_if(|_| each == table));
+        visit(bytes, &mut csv).expect("the image is whole");
+        drop(csv);
+        text
+    };
+    for table in Table::ALL {
+        assert_eq!(csv(&bytes, table), csv(&today, table), "{table:?}");
+    }
+}
+
+#[test]
 fn a_longer_header_is_checked_and_left_out() {
     let mut image = raw::image(&raw::header(&[0xab; 24]), &raw::zeros());
     assert_eq!(read(&image).header.header_size, 96);
@@ -59,7 +103,7 @@ fn a_longer_header_is_checked_and_left_out() {
 fn unknown_blocks_are_checked_and_skipped_wherever_they_are() {
     let blocks = raw::zeros();
     for index in 0..=blocks.len() {
-        for kind in [0, 9, u16::MAX] {
+        for kind in [0, 13, u16::MAX] {
             let mut more = blocks.clone();
             more.insert(index, RawBlock::new(kind, &[&[1; 24], &[2; 24]]));
             let mut image = raw::image(&raw::header(&[]), &more);
@@ -89,7 +133,7 @@ fn an_unknown_block_says_what_it_is() {
 #[test]
 fn what_is_not_understood_is_still_copied() {
     let mut blocks = raw::zeros();
-    blocks[2] = RawBlock::new(3, &[&connection(200)]);
+    blocks[2] = RawBlock::new(3, &[&connection(384)]);
     blocks.insert(3, RawBlock::new(99, &[&[1; 8]]));
     let image = raw::image(&raw::header(&[0xab; 24]), &blocks);
     let mut copy = Vec::new();
@@ -103,7 +147,8 @@ fn unknown_reasons_keep_their_traffic() {
     let mut record = vec![0; 136];
     record[0] = 77;
     record[8] = 5;
-    blocks[5] = RawBlock::new(6, &[&record]);
+    let untracked = blocks.iter().position(|block| block.kind == 6).expect("there is one");
+    blocks[untracked] = RawBlock::new(6, &[&record]);
     let image = read(&raw::image(&raw::header(&[]), &blocks));
     assert_eq!((image.untracked[0].reason, image.sum().sent.packets), (77, 5));
 }

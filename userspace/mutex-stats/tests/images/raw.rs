@@ -82,9 +82,19 @@ pub fn image(header: &[u8], blocks: &[RawBlock]) -> Vec<u8> {
 
 /// The blocks of an image of nothing but zeros, without its end.
 pub fn zeros() -> Vec<RawBlock> {
-    [(1, 136), (2, 128), (3, 176), (4, 152), (5, 128), (6, 136), (7, 128)]
-        .map(|(kind, size)| RawBlock::new(kind, &[&vec![0; size]]))
-        .to_vec()
+    let before = [(1, 200), (2, 128), (3, 360), (4, 312)];
+    let since = [(9, 80), (10, 160), (11, 48), (12, 112)];
+    let after = [(5, 128), (6, 136), (7, 128)];
+    of_zeros(&[&before[..], &since, &after].concat())
+}
+
+/// As [`zeros`], of the module that knew neither latency nor alerts.
+pub fn zeros_of_the_first_module() -> Vec<RawBlock> {
+    of_zeros(&[(1, 136), (2, 128), (3, 176), (4, 152), (5, 128), (6, 136), (7, 128)])
+}
+
+fn of_zeros(kinds: &[(u16, usize)]) -> Vec<RawBlock> {
+    kinds.iter().map(|&(kind, size)| RawBlock::new(kind, &[&vec![0; size]])).collect()
 }
 
 #[test]

@@ -65,10 +65,16 @@ fn many_records_take_many_blocks() {
     let mut image = balanced();
     image.connections = image.connections.repeat(1000);
     image.fds = image.fds.repeat(1000);
+    image.latency = image.latency.repeat(1000);
+    image.drops = image.drops.repeat(1000);
+    image.alerts = image.alerts.repeat(1000);
     let bytes = bytes(&image);
     let read = Image::read(bytes.as_slice()).expect("the image is whole");
     assert_eq!(read.connections, image.connections);
     assert_eq!(read.fds, image.fds);
+    assert_eq!(read.latency, image.latency);
+    assert_eq!(read.drops, image.drops);
+    assert_eq!(read.alerts, image.alerts);
     assert_eq!(copied(&bytes), bytes);
 }
 
@@ -76,7 +82,7 @@ fn many_records_take_many_blocks() {
 fn what_is_written_is_what_the_header_specifies() {
     let image = Image { untracked: vec![Untracked::default()], ..Image::default() };
     let mut blocks = raw::zeros();
-    blocks.retain(|block| !matches!(block.kind, 3 | 4));
+    blocks.retain(|block| !matches!(block.kind, 3 | 4 | 9 | 11 | 12));
     assert_eq!(bytes(&image), raw::image(&raw::header(&[]), &blocks));
 }
 

@@ -101,5 +101,6 @@ fn faults(report: &Report) -> Vec<String> {
     };
     ids("connections listed more than once", &report.repeated_connections);
     ids("fds with less than their connections", &report.short_fds);
+    ids("alerts out of their order", &report.misplaced_alerts);
     faults
 }

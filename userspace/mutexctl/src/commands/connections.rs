@@ -36,16 +36,20 @@ pub fn run(source: &Source, format: ListFormat) -> Result<(), Failure> {
     list::run(source, format, &listed)
 }
 
-const COLUMNS: [Column; 14] = [
+const COLUMNS: [Column; 18] = [
     ("id", Right),
     ("protocol", Left),
     ("state", Left),
     ("local", Left),
     ("remote", Left),
-    ("sent_packets", Right),
     ("sent_bytes", Right),
-    ("received_packets", Right),
     ("received_bytes", Right),
+    list::QUALITY[0],
+    list::QUALITY[1],
+    list::QUALITY[2],
+    list::QUALITY[3],
+    list::QUALITY[4],
+    list::QUALITY[5],
     ("pid", Right),
     ("command", Left),
     ("uid", Right),
@@ -58,8 +62,7 @@ fn table(output: &mut dyn Write, mut image: Image) -> io::Result<()> {
     let fds: HashMap<u64, &Fd> = image.fds.iter().map(|fd| (fd.id, fd)).collect();
     table::write(output, &COLUMNS, &image.connections, |c| {
         let fd = fds.get(&c.fd);
-        let [sent_packets, sent_bytes] = list::counters(&c.sent);
-        let [received_packets, received_bytes] = list::counters(&c.received);
+        let [p50, p99, retransmitted, drops, rate_in, rate_out] = list::quality(&c.quality);
         let flags: Vec<_> = flag_names(c.flags).collect();
         vec![
             c.id.to_string(),
@@ -67,10 +70,14 @@ fn table(output: &mut dyn Write, mut image: Image) -> io::Result<()> {
             state_name(c.state).to_owned(),
             endpoint(c, c.local_address, c.local_port),
             endpoint(c, c.remote_address, c.remote_port),
-            sent_packets,
-            sent_bytes,
-            received_packets,
-            received_bytes,
+            c.sent.bytes.to_string(),
+            c.received.bytes.to_string(),
+            p50,
+            p99,
+            retransmitted,
+            drops,
+            rate_in,
+            rate_out,
             list::known(fd.map_or(0, |fd| fd.pid)),
             list::text(fd.and_then(|fd| command_text(&fd.command))),
             Uid(c.uid).to_string(),
@@ -82,7 +89,7 @@ fn table(output: &mut dyn Write, mut image: Image) -> io::Result<()> {
 
 /// One end of a connection: `192.0.2.1:80`, `[2001:db8::1]:80`, `fe80::1%2` where there are no
 /// ports.
-fn endpoint(connection: &Connection, address: [u8; 16], port: u16) -> String {
+pub fn endpoint(connection: &Connection, address: [u8; 16], port: u16) -> String {
     let Connection { family, scope, protocol, .. } = *connection;
     let mut text = Address { family, address }.to_string();
     if scope != 0 && family == 6 && is_link_local(Ipv6Addr::from(address)) {

@@ -22,7 +22,7 @@ pub fn run(source: &Source, format: Format, output: Option<&Path>) -> Result<(),
     if let Format::Csv = format {
         let Target::File(folder) = &target else {
             return Err(Failure::Usage(
-                "csv is four tables, so it needs a directory: name one with -o DIR".into(),
+                "csv is several tables, so it needs a directory: name one with -o DIR".into(),
             ));
         };
         return tables(source, folder);

@@ -27,7 +27,7 @@ pub fn run(source: &Source, format: ListFormat) -> Result<(), Failure> {
     list::run(source, format, &listed)
 }
 
-const COLUMNS: [Column; 13] = [
+const COLUMNS: [Column; 17] = [
     ("id", Right),
     ("protocol", Left),
     ("inode", Right),
@@ -36,18 +36,21 @@ const COLUMNS: [Column; 13] = [
     ("uid", Right),
     ("active", Right),
     ("total", Right),
-    ("sent_packets", Right),
     ("sent_bytes", Right),
-    ("received_packets", Right),
     ("received_bytes", Right),
+    list::QUALITY[0],
+    list::QUALITY[1],
+    list::QUALITY[2],
+    list::QUALITY[3],
+    list::QUALITY[4],
+    list::QUALITY[5],
     ("netns", Right),
 ];
 
 fn table(output: &mut dyn Write, mut image: Image) -> io::Result<()> {
     image.fds.sort_unstable_by_key(|fd| fd.id);
     table::write(output, &COLUMNS, &image.fds, |fd| {
-        let [sent_packets, sent_bytes] = list::counters(&fd.sent);
-        let [received_packets, received_bytes] = list::counters(&fd.received);
+        let [p50, p99, retransmitted, drops, rate_in, rate_out] = list::quality(&fd.quality);
         vec![
             fd.id.to_string(),
             Protocol(fd.protocol).to_string(),
@@ -57,10 +60,14 @@ fn table(output: &mut dyn Write, mut image: Image) -> io::Result<()> {
             Uid(fd.uid).to_string(),
             fd.active_connections.to_string(),
             fd.total_connections.to_string(),
-            sent_packets,
-            sent_bytes,
-            received_packets,
-            received_bytes,
+            fd.sent.bytes.to_string(),
+            fd.received.bytes.to_string(),
+            p50,
+            p99,
+            retransmitted,
+            drops,
+            rate_in,
+            rate_out,
             fd.netns.to_string(),
         ]
     })

@@ -2,6 +2,7 @@
 
 //! What the tool does, a file a command.
 
+mod alerts;
 mod audit;
 mod connections;
 mod export;
@@ -23,6 +24,9 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
             connections::run(&Source::new(proc, list.from.from.as_deref()), list.format)
         }
         Command::Fds(list) => fds::run(&Source::new(proc, list.from.from.as_deref()), list.format),
+        Command::Alerts(list) => {
+            alerts::run(&Source::new(proc, list.from.from.as_deref()), list.format)
+        }
         Command::Export { format, output, from } => {
             let source = Source::new(proc, from.from.as_deref());
             export::run(&source, *format, output.output.as_deref())

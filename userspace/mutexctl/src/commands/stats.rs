@@ -37,12 +37,17 @@ pub fn run(proc: &Path, format: StatsFormat) -> Result<(), Failure> {
     })
 }
 
-/// Numbers that stand for themselves, then traffic with its counters in columns. What later
-/// versions of the kernel module add finds its place by its name.
+/// Numbers that stand for themselves, then traffic with its counters in columns, then drops by
+/// reason. What later versions of the kernel module add finds its place by its name.
 fn tables(output: &mut impl Write, stats: &Stats) -> io::Result<()> {
     let mut numbers = Vec::new();
     let mut traffic = Vec::new();
+    let mut drops = Vec::new();
     for (key, value) in stats.iter() {
+        if let Some(reason) = key.strip_prefix("drop_") {
+            drops.push(vec![reason.to_owned(), value.to_string()]);
+            continue;
+        }
         let Some((name, counters)) = traffic_of(stats, key) else {
             numbers.push(vec![key.to_owned(), value.to_string(), note(key, value)]);
             continue;
@@ -58,10 +63,17 @@ fn tables(output: &mut impl Write, stats: &Stats) -> io::Result<()> {
     }
     table::write(output, &NUMBER_COLUMNS, &numbers, Vec::clone)?;
     writeln!(output)?;
-    table::write(output, &TRAFFIC_COLUMNS, &traffic, Vec::clone)
+    table::write(output, &TRAFFIC_COLUMNS, &traffic, Vec::clone)?;
+    if drops.is_empty() {
+        return Ok(());
+    }
+    writeln!(output)?;
+    table::write(output, &DROP_COLUMNS, &drops, Vec::clone)
 }
 
 const NUMBER_COLUMNS: [Column; 3] = [("number", Left), ("value", Right), ("", Left)];
+
+const DROP_COLUMNS: [Column; 2] = [("dropped by the kernel", Left), ("packets", Right)];
 
 const TRAFFIC_COLUMNS: [Column; 6] = [
     ("traffic", Left),
@@ -90,6 +102,8 @@ fn note(key: &str, value: u64) -> String {
         human::duration(value)
     } else if key.ends_with("_bytes") && value >= 1024 {
         human::size(value)
+    } else if matches!(key, "rate_in" | "rate_out" | "peak_in" | "peak_out") && value > 0 {
+        format!("{}/s", human::size(value))
     } else {
         String::new()
     }

@@ -19,6 +19,8 @@ fn readers(file: &str) -> Vec<Vec<&str>> {
         vec!["fds", "--from", file],
         vec!["fds", "--from", file, "--format", "json"],
         vec!["fds", "--from", file, "--format", "csv"],
+        vec!["alerts", "--from", file],
+        vec!["alerts", "--from", file, "--format", "json"],
         vec!["export", "--from", file],
         vec!["export", "--from", file, "--format", "binary"],
         vec!["export", "--from", file, "--format", "json", "-o", "out"],
@@ -111,10 +113,11 @@ fn standard_input_that_is_no_image() {
 }
 
 /// Every command that reads the kernel's files.
-const LIVE: [&[&str]; 7] = [
+const LIVE: [&[&str]; 8] = [
     &["stats"],
     &["connections"],
     &["fds", "--format", "csv"],
+    &["alerts"],
     &["export"],
     &["export", "-o", "out"],
     &["export", "--format", "csv", "-o", "out"],

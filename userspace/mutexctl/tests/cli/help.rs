@@ -12,6 +12,7 @@ fn help_teaches() {
         ("stats", include_str!("expected/help-stats.txt")),
         ("connections", include_str!("expected/help-connections.txt")),
         ("fds", include_str!("expected/help-fds.txt")),
+        ("alerts", include_str!("expected/help-alerts.txt")),
         ("export", include_str!("expected/help-export.txt")),
         ("convert", include_str!("expected/help-convert.txt")),
         ("audit", include_str!("expected/help-audit.txt")),

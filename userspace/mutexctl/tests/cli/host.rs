@@ -11,11 +11,17 @@ use std::process::Output;
 use std::process::Stdio;
 
 use mutex_core::text;
+use mutex_stats::Alert;
 use mutex_stats::Connection;
 use mutex_stats::Direction;
+use mutex_stats::DropCount;
+use mutex_stats::Dropped;
 use mutex_stats::Fd;
 use mutex_stats::Header;
 use mutex_stats::Image;
+use mutex_stats::Latency;
+use mutex_stats::LatencyBuckets;
+use mutex_stats::Quality;
 use mutex_stats::Status;
 use mutex_stats::Totals;
 use mutex_stats::Traffic;
@@ -108,7 +114,108 @@ fn connections(header: &Header) -> Vec<Connection> {
         ..tcp
     };
     let strange = Connection { id: 4, protocol: 200, closed_ns: header.time_ns, state: 7, ..gre };
+    let drop_reasons = [(17, 2), (5, 1), (0, 0)];
+    let tcp = Connection {
+        quality: quality(),
+        drop_reasons: drop_reasons.map(|(reason, packets)| DropCount { reason, packets }),
+        ..tcp
+    };
     vec![dns, tcp, routed, strange, gre]
+}
+
+/// Of the first connection, its fd, and the host: nothing else has trouble.
+fn quality() -> Quality {
+    Quality {
+        latency: Latency {
+            samples: 8,
+            last_ns: 1_000_123,
+            average_ns: 1_200_456,
+            min_ns: 900_789,
+            max_ns: 35_000_000,
+            p50_ns: 1_062_500,
+            p95_ns: 34_816_000,
+            p99_ns: 34_816_001,
+        },
+        retransmitted_packets: 2,
+        retransmitted_bytes: 2_896,
+        drops: 3,
+        rate_in: 1_500_000,
+        rate_out: 999,
+        peak_in: LARGE,
+        peak_out: 1_000,
+        ..Quality::default()
+    }
+}
+
+/// The samples of [`quality`], for the connection, its fd and the host.
+fn latency() -> Vec<LatencyBuckets> {
+    let octave = |id, scope, octave, samples| LatencyBuckets { id, scope, octave, samples };
+    let of = |id, scope| {
+        [
+            octave(id, scope, 9, [0, 0, 0, 0, 0, 0, 1, 0]),
+            octave(id, scope, 10, [5, 1, 0, 0, 0, 0, 0, 0]),
+            octave(id, scope, 15, [1, 0, 0, 0, 0, 0, 0, 0]),
+        ]
+    };
+    [of(1, 0), of(7, 1), of(0, 2)].concat()
+}
+
+fn drops() -> Vec<Dropped> {
+    let drop = |reason, packets, text: &[u8]| {
+        let mut name = [0; 32];
+        name[..text.len()].copy_from_slice(text);
+        Dropped { reason, packets, name, ..Dropped::default() }
+    };
+    vec![drop(3, 1, b"NO_SOCKET"), drop(5, 1, b"TCP_CSUM"), drop(17, 2, b"")]
+}
+
+/// An alert a scope. The second one was overwritten before them.
+fn alerts(header: &Header) -> Vec<Alert> {
+    let of_connection = Alert {
+        number: 3,
+        time_ns: header.time_ns - 2_000_000_000,
+        subject: 1,
+        threshold: 20_000_000,
+        value: 35_000_000,
+        local_address: v4(1),
+        remote_address: v4(2),
+        local_port: 51234,
+        remote_port: 443,
+        netns: header.netns,
+        pid: 4711,
+        kind: 0,
+        severity: 1,
+        scope: 0,
+        family: 4,
+        protocol: 6,
+        command: command(b"Web \"Content\", 1"),
+        ..Alert::default()
+    };
+    let of_fd = Alert {
+        number: 4,
+        subject: 7,
+        threshold: 500,
+        value: 2_000,
+        local_address: [0; 16],
+        remote_address: [0; 16],
+        local_port: 0,
+        remote_port: 0,
+        kind: 2,
+        severity: 2,
+        scope: 1,
+        ..of_connection
+    };
+    let of_host = Alert {
+        number: 5,
+        time_ns: header.time_ns,
+        threshold: 1_000_000,
+        value: 1_500_000,
+        kind: 4,
+        severity: 3,
+        scope: 2,
+        ..Alert::default()
+    };
+    vec![of_connection, of_fd, of_host]
 }
 
 /// What owns the first two connections.
@@ -128,6 +235,7 @@ fn fds(header: &Header) -> Vec<Fd> {
         total_connections: 1,
         sent: traffic(10, 1_000),
         received: traffic(30, LARGE),
+        quality: quality(),
         ..Fd::default()
     };
     let resolver = Fd {
@@ -141,6 +249,7 @@ fn fds(header: &Header) -> Vec<Fd> {
         total_connections: 2,
         sent: traffic(3, 210),
         received: traffic(3, 480),
+        quality: Quality::default(),
         ..browser
     };
     vec![resolver, browser]
@@ -168,6 +277,8 @@ pub fn image() -> Image {
         table_high_water: 7,
         memory_bytes: 29_360_128,
         connection_bytes: 448,
+        alerts_raised: 5,
+        alerts_overwritten: 2,
         ..Status::default()
     };
     let mut image = Image {
@@ -175,6 +286,10 @@ pub fn image() -> Image {
         status,
         connections: connections(&header),
         fds: fds(&header),
+        latency: latency(),
+        quality: Quality { drops: 4, ..quality() },
+        drops: drops(),
+        alerts: alerts(&header),
         closed: Totals { sent: traffic(5, 777), ..Totals::ZERO },
         ..Image::default()
     };
@@ -196,8 +311,16 @@ pub fn bytes(image: &Image) -> Vec<u8> {
 pub fn stats_text(image: &Image) -> String {
     let mut stats = String::new();
     let untracked = |reason| image.untracked[reason as usize].totals;
-    text::stats(&mut stats, &image.status, &image.totals_after, &image.closed, untracked)
-        .expect("a string takes everything");
+    text::stats(
+        &mut stats,
+        &image.status,
+        &image.totals_after,
+        &image.closed,
+        untracked,
+        &image.quality,
+        image.drops.iter().copied(),
+    )
+    .expect("a string takes everything");
     stats
 }
 

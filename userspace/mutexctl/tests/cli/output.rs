@@ -14,6 +14,7 @@ fn tables_for_people() {
     assert_eq!(host.output(&["stats"]), include_str!("expected/stats.txt"));
     assert_eq!(host.output(&["connections"]), include_str!("expected/connections.txt"));
     assert_eq!(host.output(&["fds"]), include_str!("expected/fds.txt"));
+    assert_eq!(host.output(&["alerts"]), include_str!("expected/alerts.txt"));
     assert_eq!(host.output(&["audit"]), include_str!("expected/audit.txt"));
 }
 
@@ -24,7 +25,7 @@ fn objects_for_programs() {
     assert_eq!(all, include_str!("expected/export.json"));
     let all: BTreeMap<String, serde_json::Value> =
         serde_json::from_str(&all).expect("JSON can be parsed");
-    for list in ["connections", "fds"] {
+    for list in ["connections", "fds", "alerts"] {
         let some = host.output(&[list, "--format", "json"]);
         let some: BTreeMap<String, serde_json::Value> =
             serde_json::from_str(&some).expect("JSON can be parsed");
@@ -62,7 +63,7 @@ fn keys_of_a_later_kernel_find_their_place() {
     );
     assert_eq!(
         host.output(&["stats"]),
-        "number     value\nnew_ns         5  0 s\nodd_bytes   2048  2.0 KiB\n\n\
+        "number     value\nnew_ns         5  5 ns\nodd_bytes   2048  2.0 KiB\n\n\
          traffic  packets  buffers  bytes  payload\n\
          sent           1        2      3        4  3 B\n\
          queue          7        8      9       10  9 B\n"
@@ -73,16 +74,29 @@ fn keys_of_a_later_kernel_find_their_place() {
 fn csv_in_a_pipe_is_the_one_of_the_export() {
     let host = Host::new();
     assert_eq!(host.output(&["export", "--format", "csv", "-o", "csv"]), "");
-    for list in ["connections", "fds"] {
+    for list in ["connections", "fds", "alerts"] {
         let csv = host.output(&[list, "--format", "csv"]);
         assert_eq!(csv.as_bytes(), host.read(&format!("csv/{list}.csv")));
     }
     assert_eq!(
         host.left(),
-        ["csv", "csv/connections.csv", "csv/fds.csv", "csv/status.csv", "csv/totals.csv"]
+        [
+            "csv",
+            "csv/alerts.csv",
+            "csv/connections.csv",
+            "csv/drops.csv",
+            "csv/fds.csv",
+            "csv/latency.csv",
+            "csv/status.csv",
+            "csv/totals.csv",
+        ]
     );
     assert_eq!(host.read("csv/totals.csv"), include_bytes!("expected/totals.csv"));
     assert_eq!(host.read("csv/status.csv"), include_bytes!("expected/status.csv"));
+    assert_eq!(host.read("csv/connections.csv"), include_bytes!("expected/connections.csv"));
+    assert_eq!(host.read("csv/latency.csv"), include_bytes!("expected/latency.csv"));
+    assert_eq!(host.read("csv/drops.csv"), include_bytes!("expected/drops.csv"));
+    assert_eq!(host.read("csv/alerts.csv"), include_bytes!("expected/alerts.csv"));
 }
 
 #[test]
@@ -98,10 +112,10 @@ fn a_file_says_what_the_kernel_said() {
     assert_eq!(host.read("again.bin"), host.read("copy.bin"));
     host.output(&["export", "--format", "csv", "-o", "live"]);
     host.output(&["convert", "copy.bin", "--to", "csv", "-o", "converted"]);
-    for table in ["status.csv", "totals.csv", "connections.csv", "fds.csv"] {
+    for table in host.left().iter().filter_map(|name| name.strip_prefix("live/")) {
         assert_eq!(host.read(&format!("live/{table}")), host.read(&format!("converted/{table}")));
     }
-    for list in ["connections", "fds"] {
+    for list in ["connections", "fds", "alerts"] {
         assert_eq!(host.output(&[list, "--from", "copy.bin"]), host.output(&[list]));
     }
     assert_eq!(host.output(&["audit", "copy.bin"]), host.output(&["audit"]));
@@ -129,6 +143,7 @@ fn nothing_but_the_header_of_a_host_without_connections() {
     let host = Host::with(&mutex_stats::Image::default());
     assert_eq!(host.output(&["connections"]).lines().count(), 1);
     assert_eq!(host.output(&["fds"]).lines().count(), 1);
+    assert_eq!(host.output(&["alerts"]).lines().count(), 1);
     assert!(
         host.output(&["audit"]).ends_with("\nbalanced, at rest: nothing passed during the copy\n")
     );

@@ -12,7 +12,7 @@ use crate::host::image;
 use crate::host::ran;
 
 /// Every command, with what it prints on standard output.
-const PRINTING: [&[&str]; 14] = [
+const PRINTING: [&[&str]; 16] = [
     &["stats"],
     &["stats", "--format", "json"],
     &["stats", "--format", "raw"],
@@ -21,6 +21,8 @@ const PRINTING: [&[&str]; 14] = [
     &["connections", "--format", "csv"],
     &["fds"],
     &["fds", "--format", "csv"],
+    &["alerts"],
+    &["alerts", "--format", "csv"],
     &["export"],
     &["export", "--format", "binary"],
     &["convert", "image.bin", "--to", "json"],

@@ -43,7 +43,7 @@ fn what_makes_no_sense_is_said() {
 
 #[test]
 fn csv_needs_a_directory() {
-    let sentence = "csv is four tables, so it needs a directory: name one with -o DIR";
+    let sentence = "csv is several tables, so it needs a directory: name one with -o DIR";
     misused(&["export", "--format", "csv"], sentence);
     misused(&["export", "--format", "csv", "-o", "-"], sentence);
     misused(&["convert", "image.bin", "--to", "csv"], sentence);

@@ -28,7 +28,15 @@ fn large() -> Host {
     Host::with(&image)
 }
 
-const TABLES: [&str; 4] = ["connections.csv", "fds.csv", "status.csv", "totals.csv"];
+const TABLES: [&str; 7] = [
+    "alerts.csv",
+    "connections.csv",
+    "drops.csv",
+    "fds.csv",
+    "latency.csv",
+    "status.csv",
+    "totals.csv",
+];
 
 #[test]
 fn what_was_there_is_replaced() {
