@@ -90,6 +90,28 @@ impl fmt::Display for ConnectionFlags {
     }
 }
 
+/// An event kind's name.
+pub fn event_kind_name(kind: u32) -> &'static str {
+    match kind {
+        MUTEX_EVENT_START => "start",
+        MUTEX_EVENT_END => "end",
+        MUTEX_EVENT_ALERT => "alert",
+        MUTEX_EVENT_PACKET => "packet",
+        _ => "unknown",
+    }
+}
+
+/// A severity's name.
+pub fn severity_name(severity: u8) -> &'static str {
+    match u32::from(severity) {
+        MUTEX_SEVERITY_INFO => "info",
+        MUTEX_SEVERITY_WARNING => "warning",
+        MUTEX_SEVERITY_ERROR => "error",
+        MUTEX_SEVERITY_CRITICAL => "critical",
+        _ => "unknown",
+    }
+}
+
 impl Untracked {
     /// The reason in one word.
     pub const fn name(self) -> &'static str {
