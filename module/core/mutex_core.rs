@@ -25,6 +25,7 @@ pub mod counters;
 pub mod cpu;
 pub mod engine;
 pub mod fd;
+pub mod filter;
 pub mod index;
 pub mod key;
 pub mod ledger;
