@@ -322,7 +322,8 @@ fn decimal(word: &str) -> Option<u64> {
     word.bytes().all(|byte| byte.is_ascii_digit()).then(|| word.parse().ok())?
 }
 
-/// One value of a term.
+/// One value of a term. None has a number that stands for nothing: no uid `MUTEX_UID_UNKNOWN`, no
+/// port and no id 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Value {
     /// From the first to the last; names by their numbers.
@@ -336,15 +337,9 @@ impl Value {
         matches!(*self, Value::Range(first, last) if first <= number && number <= last)
     }
 
-    /// Whether it has an id of which 0 stands for none.
-    #[inline]
-    fn has_id(&self, id: u64) -> bool {
-        id != 0 && self.has(id)
-    }
-
     #[inline]
     fn has_port(&self, end: &Option<Endpoint>) -> bool {
-        end.is_some_and(|end| self.has_id(end.port.into()))
+        end.is_some_and(|end| self.has(end.port.into()))
     }
 
     #[inline]
@@ -369,17 +364,14 @@ impl Value {
             Field::Port => self.has_port(&s.local) || self.has_port(&s.remote),
             Field::LocalPort => self.has_port(&s.local),
             Field::RemotePort => self.has_port(&s.remote),
-            // No term has MUTEX_UID_UNKNOWN.
             Field::Uid => self.has(s.uid.into()),
-            Field::Cgroup => self.has_id(s.cgroup),
-            Field::Netns => self.has_id(s.netns.into()),
-            Field::Interface => {
-                self.has_id(s.in_interface.into()) || self.has_id(s.out_interface.into())
-            }
+            Field::Cgroup => self.has(s.cgroup),
+            Field::Netns => self.has(s.netns.into()),
+            Field::Interface => self.has(s.in_interface.into()) || self.has(s.out_interface.into()),
             Field::Direction => s.direction.is_some_and(|d| self.has(direction_number(d))),
             Field::Severity => s.severity.is_some_and(|severity| self.has(severity.into())),
-            Field::Connection => self.has_id(s.connection),
-            Field::Fd => self.has_id(s.fd),
+            Field::Connection => self.has(s.connection),
+            Field::Fd => self.has(s.fd),
             Field::Sample => true,
         }
     }

@@ -120,9 +120,9 @@ struct Line(AtomicU64);
 /// Positions are what was queued, so nothing else is counted but losses, and the counts balance by
 /// construction: `delivered` is `head`, `pending` is `tail - head`, `produced` is `tail + lost`.
 /// Sequence numbers come from the same two: that of an event is its position and the losses before
-/// it. A producer reads `lost` before it reserves, and the reader takes the largest that it has
-/// seen, so that a loss stands before every event that was offered after it, after every event that
-/// was queued before it, and numbers only grow.
+/// it. A producer reads `tail`, then `lost`, then reserves: so a loss stands after every event that
+/// was queued before it and before every event that was offered after it, and what a position says
+/// of losses is never less than what the one before it says.
 #[derive(Debug)]
 pub struct Queue<S> {
     slots: S,
@@ -131,8 +131,31 @@ pub struct Queue<S> {
     tail: Line,
     lost: Line,
     head: Line,
-    /// The reader's own: the losses that events up to `head` have told of.
-    told: AtomicU64,
+}
+
+/// A position that a producer has reserved and owes an event.
+struct Reserved<'a> {
+    slot: &'a Slot,
+    /// The stamp that tells that it is written.
+    written: u64,
+    /// The losses before it.
+    lost: u64,
+}
+
+impl Reserved<'_> {
+    fn write(self, kind: u32, time_ns: u64, record: &[u8]) {
+        let slot = self.slot;
+        slot.shape.store(u64::from(kind) | (record.len() as u64) << 32, Relaxed);
+        slot.time.store(time_ns, Relaxed);
+        slot.lost.store(self.lost, Relaxed);
+        let mut rest = record;
+        for word in slot.record.iter().take(record.len() / WORD) {
+            let value;
+            (value, rest) = u64::take(rest);
+            word.store(value, Relaxed);
+        }
+        slot.stamp.store(self.written, Release);
+    }
 }
 
 impl<S: Deref<Target = [Slot]>> Queue<S> {
@@ -147,7 +170,6 @@ impl<S: Deref<Target = [Slot]>> Queue<S> {
             tail: Line::default(),
             lost: Line::default(),
             head: Line::default(),
-            told: AtomicU64::new(0),
         })
     }
 
@@ -166,15 +188,14 @@ impl<S: Deref<Target = [Slot]>> Queue<S> {
     /// Whether the reader has not yet freed the slot that is next.
     #[inline]
     fn is_full(&self) -> bool {
-        self.slot(self.tail.0.load(Relaxed))
-            .is_none_or(|(slot, free)| slot.stamp.load(Relaxed) < free)
+        self.slot(self.tail.0.load(Acquire))
+            .is_none_or(|(slot, free)| slot.stamp.load(Acquire) < free)
     }
 
-    /// Reserves the next position; gives its slot, the stamp that tells that it is written, and
-    /// the losses before it.
+    /// Reserves the next position, which `position` was when the caller looked; `None` if the
+    /// queue is full.
     #[inline]
-    fn reserve(&self) -> Option<(&Slot, u64, u64)> {
-        let mut position = self.tail.0.load(Relaxed);
+    fn reserve(&self, mut position: u64) -> Option<Reserved<'_>> {
         // Each turn but the last was lost to another producer, so that running out of them means
         // that a whole queue of events went in meanwhile. It keeps the time bounded.
         for _ in 0..self.slots.len() {
@@ -185,14 +206,13 @@ impl<S: Deref<Target = [Slot]>> Queue<S> {
                 return None;
             }
             if stamp > free {
-                position = self.tail.0.load(Relaxed);
+                position = self.tail.0.load(Acquire);
                 continue;
             }
-            // Release keeps the reading of `lost` before it; acquire keeps it before a loss that
-            // this producer counts next.
-            match self.tail.0.compare_exchange(position, position.wrapping_add(1), AcqRel, Relaxed)
+            // Whoever acquires the new tail reads `lost` after this did.
+            match self.tail.0.compare_exchange(position, position.wrapping_add(1), AcqRel, Acquire)
             {
-                Ok(_) => return Some((slot, free.wrapping_add(1), lost)),
+                Ok(_) => return Some(Reserved { slot, written: free.wrapping_add(1), lost }),
                 Err(seen) => position = seen,
             }
         }
@@ -218,19 +238,10 @@ impl<S: Deref<Target = [Slot]>> Queue<S> {
         }
         let mut bytes = [0; RECORD_MAX];
         let size = record(&mut bytes).min(RECORD_MAX).next_multiple_of(WORD);
-        let Some((slot, written, lost)) = self.reserve() else {
+        let Some(reserved) = self.reserve(self.tail.0.load(Acquire)) else {
             return self.lose();
         };
-        slot.shape.store(u64::from(kind) | (size as u64) << 32, Relaxed);
-        slot.time.store(time_ns, Relaxed);
-        slot.lost.store(lost, Relaxed);
-        let mut rest = bytes.get(..size).unwrap_or(&[]);
-        for word in slot.record.iter().take(size / WORD) {
-            let value;
-            (value, rest) = u64::take(rest);
-            word.store(value, Relaxed);
-        }
-        slot.stamp.store(written, Release);
+        reserved.write(kind, time_ns, bytes.get(..size).unwrap_or(&[]));
         Offered::Queued
     }
 
@@ -256,7 +267,7 @@ impl<S: Deref<Target = [Slot]>> Queue<S> {
         let shape = slot.shape.load(Relaxed);
         let record_size = ((shape >> 32) as usize).min(RECORD_MAX);
         let size = mutex_event::SIZE + record_size;
-        let lost = self.told.load(Relaxed).max(slot.lost.load(Relaxed));
+        let lost = slot.lost.load(Relaxed);
         let event = mutex_event {
             size: size as u32,
             kind: shape as u32,
@@ -273,7 +284,6 @@ impl<S: Deref<Target = [Slot]>> Queue<S> {
                 None => break,
             }
         }
-        self.told.store(lost, Relaxed);
         slot.stamp.store(freed, Release);
         self.head.0.store(head.wrapping_add(1), Release);
         Taken::Event(size)
@@ -538,6 +548,59 @@ mod tests {
         assert_eq!(offer(&after, MUTEX_EVENT_END), Offered::Queued);
         let (last, _) = std::iter::from_fn(|| take(&queue)).last().expect("64 are pending");
         assert_eq!((last.kind, last.sequence, last.lost), (MUTEX_EVENT_END, 66, 1));
+    }
+
+    #[test]
+    fn a_reserved_position_holds_back_what_comes_after_it() {
+        let queue = queue(64);
+        let reserve = |position| queue.reserve(position).expect("the queue is not full");
+        (0..62).for_each(|_| assert_eq!(queue.push(1, 0, |_| 0), Offered::Queued));
+        let (first, second) = (reserve(62), reserve(63));
+        second.write(1, 0, &[]);
+        assert_eq!(std::iter::from_fn(|| take(&queue)).count(), 62);
+        assert!(queue.is_empty());
+        assert_eq!(queue.counts(), Counts { produced: 64, delivered: 62, lost: 0, pending: 2 });
+        first.write(1, 0, &[]);
+        assert_eq!(std::iter::from_fn(|| take(&queue)).count(), 2);
+    }
+
+    #[test]
+    fn a_loss_stands_after_what_was_reserved_before_it() {
+        let queue = queue(64);
+        let reserved: Vec<_> = (0..64).filter_map(|position| queue.reserve(position)).collect();
+        // All but the first are written before the loss, and the first after it.
+        let mut reserved = reserved.into_iter();
+        let first = reserved.next().expect("64 are reserved");
+        reserved.for_each(|reserved| reserved.write(1, 0, &[]));
+        assert_eq!(queue.push(1, 0, |_| 0), Offered::Lost);
+        first.write(1, 0, &[]);
+        let told: Vec<_> = std::iter::from_fn(|| take(&queue))
+            .map(|(event, _)| (event.sequence, event.lost))
+            .collect();
+        assert_eq!(told, (1..=64).map(|sequence| (sequence, 0)).collect::<Vec<_>>());
+        assert_eq!(queue.push(1, 0, |_| 0), Offered::Queued);
+        let (event, _) = take(&queue).expect("one was queued");
+        assert_eq!((event.sequence, event.lost), (66, 1));
+    }
+
+    #[test]
+    fn having_looked_too_early_is_no_loss() {
+        let queue = queue(64);
+        for position in 0..200 {
+            let stale = [0, position / 2, position][position as usize % 3];
+            let reserved = queue.reserve(stale).expect("the queue is empty");
+            reserved.write(1, position, &[]);
+            assert_eq!(take(&queue).map(|(event, _)| event.time_ns), Some(position));
+        }
+        assert_eq!(queue.counts().lost, 0);
+    }
+
+    #[test]
+    fn who_is_overtaken_for_ever_gives_up() {
+        let queue = queue(64);
+        // A tail that nobody may advance from: as if each turn were lost to another producer.
+        queue.slots.iter().for_each(|slot| slot.stamp.store(9, Relaxed));
+        assert!(queue.reserve(0).is_none());
     }
 
     /// Producers and what became of each of their events; a reader that is slow at times.
