@@ -237,11 +237,11 @@ impl<S: Deref<Target = [Slot]>> Queue<S> {
             return self.lose();
         }
         let mut bytes = [0; RECORD_MAX];
-        let size = record(&mut bytes).min(RECORD_MAX).next_multiple_of(WORD);
+        let words = record(&mut bytes).min(RECORD_MAX).div_ceil(WORD);
         let Some(reserved) = self.reserve(self.tail.0.load(Acquire)) else {
             return self.lose();
         };
-        reserved.write(kind, time_ns, bytes.get(..size).unwrap_or(&[]));
+        reserved.write(kind, time_ns, bytes.get(..words.wrapping_mul(WORD)).unwrap_or(&[]));
         Offered::Queued
     }
 
@@ -653,6 +653,8 @@ mod tests {
                             });
                             match offered {
                                 Offered::Queued => queued.push(first),
+                                // Lets the reader have a turn now and then, or next to all would be lost.
+                                Offered::Lost if number % 8 == 0 => std::thread::yield_now(),
                                 Offered::Lost => {}
                                 Offered::Unwanted => std::panic!("the empty filter wants starts"),
                             }
