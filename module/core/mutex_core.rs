@@ -8,6 +8,7 @@
 //! The way of a packet: [`parse`] → [`key`] → [`engine`] → [`index`] → [`connection`], with
 //! [`state`] and [`counters`]; a connection that is over goes through [`ledger`].
 //! The way of a read: [`snapshot`] → [`wire`] or [`text`].
+//! The way of an event: [`filter`] → [`monitor`] → [`wire`].
 
 // The kernel's build says `no_std` for every crate.
 #![cfg_attr(not(MODULE), no_std)]
@@ -25,11 +26,13 @@ pub mod counters;
 pub mod cpu;
 pub mod engine;
 pub mod fd;
+pub mod filter;
 pub mod index;
 pub mod key;
 pub mod latency;
 pub mod ledger;
 pub mod measure;
+pub mod monitor;
 pub mod names;
 pub mod parse;
 pub mod quality;

@@ -100,6 +100,17 @@ pub fn scope_name(scope: u8) -> &'static str {
     }
 }
 
+/// An event kind's name.
+pub fn event_kind_name(kind: u32) -> &'static str {
+    match kind {
+        MUTEX_EVENT_START => "start",
+        MUTEX_EVENT_END => "end",
+        MUTEX_EVENT_ALERT => "alert",
+        MUTEX_EVENT_PACKET => "packet",
+        _ => "unknown",
+    }
+}
+
 /// A kind of alert.
 pub fn alert_kind_name(kind: u8) -> &'static str {
     match u32::from(kind) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
 
-//! The text of `/proc/mutex/stats`, `connections` and `fds`, for people and scripts.
+//! The text of `/proc/mutex/stats`, `connections`, `fds` and `monitors`, for people and scripts.
 //!
-//! `stats` is one `key value` a line; `connections` and `fds` are a header line and a line a record,
-//! fields separated by one space. Every file starts with `format 1`. Integers are in base units, 0
-//! where there is none; a uid or command that is unknown, flags that are none and drops that never were
-//! are `-`. New keys and new columns are only added at the end.
+//! `stats` is one `key value` a line; the others are a header line and a line a record, fields
+//! separated by one space. Every file starts with `format 1`. Integers are in base units, 0 where there
+//! is none; a uid or command that is unknown, flags that are none and drops that never were are `-`. New
+//! keys and new columns are only added at the end.
 
 use core::fmt;
 use core::fmt::Write;
@@ -15,6 +15,8 @@ use core::net::Ipv6Addr;
 use crate::abi::*;
 use crate::counters::Totals;
 use crate::counters::Traffic;
+use crate::filter::Filter;
+use crate::monitor::Counts;
 use crate::names::state_name;
 use crate::names::ConnectionFlags;
 use crate::names::Protocol;
@@ -64,6 +66,22 @@ pub const FD_COLUMNS: [&str; 13] = [
     "closed_ns",
     "active_connections",
     "total_connections",
+];
+
+/// Columns of `monitors`. A filter has spaces, so it stays the last: new columns go before it.
+pub const MONITOR_COLUMNS: [&str; 12] = [
+    "id",
+    "pid",
+    "command",
+    "uid",
+    "netns",
+    "opened_ns",
+    "produced",
+    "delivered",
+    "lost",
+    "pending",
+    "slots",
+    "filter",
 ];
 
 /// Shows an address of a record: IPv4 where it is one and `family` says so.
@@ -297,6 +315,64 @@ pub fn fd(out: &mut impl Write, fd: &mutex_fd) -> fmt::Result {
     writeln!(out)
 }
 
+/// A monitor, for one line of `monitors`.
+pub struct MonitorLine<'a> {
+    /// Counts from 1 since the module was loaded.
+    pub id: u64,
+    /// Process that opened it.
+    pub pid: u32,
+    /// Its command, ended by a zero or the end.
+    pub command: &'a [u8],
+    /// Its user.
+    pub uid: u32,
+    /// Inode number of its network namespace.
+    pub netns: u32,
+    /// When it was opened, Unix time.
+    pub opened_ns: u64,
+    /// What became of its events.
+    pub counts: Counts,
+    /// Events that it has room for.
+    pub slots: usize,
+    /// What it is to get.
+    pub filter: &'a Filter,
+}
+
+/// Writes the lines that `monitors` starts with.
+pub fn monitors_header(out: &mut impl Write) -> fmt::Result {
+    writeln!(out, "format {FORMAT}")?;
+    let mut separator = "";
+    for column in MONITOR_COLUMNS {
+        write!(out, "{separator}{column}")?;
+        separator = " ";
+    }
+    writeln!(out)
+}
+
+/// Writes one line of `monitors`.
+pub fn monitor(out: &mut impl Write, monitor: &MonitorLine<'_>) -> fmt::Result {
+    let counts = &monitor.counts;
+    write!(
+        out,
+        "{} {} {} {} {} {} {} {} {} {} {} ",
+        monitor.id,
+        monitor.pid,
+        Command(monitor.command),
+        Uid(monitor.uid),
+        monitor.netns,
+        monitor.opened_ns,
+        counts.produced,
+        counts.delivered,
+        counts.lost,
+        counts.pending,
+        monitor.slots,
+    )?;
+    if monitor.filter.is_empty() {
+        writeln!(out, "-")
+    } else {
+        writeln!(out, "{}", monitor.filter)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -353,6 +429,29 @@ mod tests {
         assert!(old.is_some(), "{text}");
         assert!(text.contains("\nevents_lost 3\nlatency_samples 0\n"), "{text}");
         assert!(text.ends_with("\npeak_out 6\ndrop_tcp_csum 5\n"), "{text}");
+    }
+
+    #[test]
+    fn a_monitor_ends_with_its_filter() {
+        let line = |text: &str| {
+            let mut line = String::new();
+            let record = MonitorLine {
+                id: 1,
+                pid: 2,
+                command: b"a b\0",
+                uid: 0,
+                netns: 3,
+                opened_ns: 4,
+                counts: Counts { produced: 10, delivered: 7, lost: 2, pending: 1 },
+                slots: 64,
+                filter: &Filter::parse(text).expect("it is a filter"),
+            };
+            monitor(&mut line, &record).expect("a string takes everything");
+            line
+        };
+        assert_eq!(line(""), "1 2 a\\x20b 0 3 4 10 7 2 1 64 -\n");
+        assert_eq!(line("uid=1  port=80"), "1 2 a\\x20b 0 3 4 10 7 2 1 64 uid=1 port=80\n");
+        assert_eq!(line("").split(' ').count(), columns(monitors_header));
     }
 
     #[test]
