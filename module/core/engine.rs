@@ -12,6 +12,7 @@ use core::sync::atomic::Ordering::Release;
 use crate::abi::mutex_status;
 use crate::arena::Arena;
 use crate::arena::Linked;
+use crate::config::Config;
 use crate::connection::Connection;
 use crate::connection::Meta;
 use crate::counters::Direction;
@@ -37,7 +38,6 @@ use crate::parse::Signal;
 use crate::parse::Untracked;
 use crate::state;
 use crate::state::State;
-use crate::state::Timeouts;
 
 /// Where the memory comes from.
 pub trait Memory {
@@ -146,7 +146,7 @@ pub struct Engine<M: Memory> {
     secret: Secret,
     fds: Fds<M::Fds, M::Buckets>,
     cpus: M::Cpus,
-    timeouts: Timeouts,
+    config: Config,
     loaded_at: u64,
     last_id: AtomicU64,
     /// Records that have ended since the sweeper last looked: the number of the latest plus one.
@@ -168,8 +168,8 @@ pub struct Parts<M: Memory> {
     pub cpus: M::Cpus,
     /// Eight unpredictable words.
     pub random: [u64; 8],
-    /// When connections count as ended.
-    pub timeouts: Timeouts,
+    /// What can be set.
+    pub config: Config,
     /// Nanoseconds since boot.
     pub now: u64,
 }
@@ -189,7 +189,7 @@ impl<M: Memory> Engine<M> {
             secret,
             fds: Fds::new(parts.fds, parts.fd_buckets, secret)?,
             cpus: parts.cpus,
-            timeouts: parts.timeouts,
+            config: parts.config,
             loaded_at: parts.now,
             last_id: AtomicU64::new(0),
             ended: AtomicU32::new(0),
@@ -564,9 +564,10 @@ impl<M: Memory> Engine<M> {
         &self.cpus
     }
 
-    /// When connections count as ended.
-    pub fn timeouts(&self) -> &Timeouts {
-        &self.timeouts
+    /// What can be set.
+    #[inline]
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// When the module was loaded: nanoseconds since boot.

@@ -7,6 +7,7 @@
 //!
 //! The way of a packet: [`parse`] → [`key`] → [`engine`] → [`index`] → [`connection`], with
 //! [`state`] and [`counters`]; a connection that is over goes through [`ledger`].
+//! The way of an alert: [`config`] → [`threshold`].
 //! The way of a read: [`snapshot`] → [`wire`] or [`text`].
 
 // The kernel's build says `no_std` for every crate.
@@ -20,6 +21,7 @@ extern crate std;
 
 pub mod abi;
 pub mod arena;
+pub mod config;
 pub mod connection;
 pub mod counters;
 pub mod cpu;
@@ -33,6 +35,7 @@ pub mod parse;
 pub mod snapshot;
 pub mod state;
 pub mod text;
+pub mod threshold;
 pub mod wire;
 
 #[cfg(test)]

@@ -90,6 +90,41 @@ impl fmt::Display for ConnectionFlags {
     }
 }
 
+/// The name of a kind of alert, as in the keys of `config`.
+pub fn alert_kind_name(number: u8) -> &'static str {
+    match u32::from(number) {
+        MUTEX_ALERT_LATENCY => "latency",
+        MUTEX_ALERT_ERROR_RATE => "error_rate",
+        MUTEX_ALERT_RETRANSMISSION_RATE => "retransmission_rate",
+        MUTEX_ALERT_DROP_RATE => "drop_rate",
+        MUTEX_ALERT_BANDWIDTH_IN => "bandwidth_in",
+        MUTEX_ALERT_BANDWIDTH_OUT => "bandwidth_out",
+        MUTEX_ALERT_TABLE_FILL => "table_fill",
+        _ => "unknown",
+    }
+}
+
+/// The name of what a measurement or an alert is about.
+pub fn scope_name(number: u8) -> &'static str {
+    match u32::from(number) {
+        MUTEX_SCOPE_CONNECTION => "connection",
+        MUTEX_SCOPE_FD => "fd",
+        MUTEX_SCOPE_GLOBAL => "global",
+        _ => "unknown",
+    }
+}
+
+/// A severity's name.
+pub fn severity_name(number: u8) -> &'static str {
+    match u32::from(number) {
+        MUTEX_SEVERITY_INFO => "info",
+        MUTEX_SEVERITY_WARNING => "warning",
+        MUTEX_SEVERITY_ERROR => "error",
+        MUTEX_SEVERITY_CRITICAL => "critical",
+        _ => "unknown",
+    }
+}
+
 impl Untracked {
     /// The reason in one word.
     pub const fn name(self) -> &'static str {
