@@ -7,7 +7,7 @@
 //!
 //! The way of a packet: [`parse`] → [`key`] → [`engine`] → [`index`] → [`connection`], with
 //! [`state`] and [`counters`]; a connection that is over goes through [`ledger`].
-//! The way of an alert: [`config`] → [`threshold`].
+//! The way of an alert: [`config`] → [`threshold`] → [`alert`].
 //! The way of a read: [`snapshot`] → [`wire`] or [`text`].
 
 // The kernel's build says `no_std` for every crate.
@@ -20,6 +20,7 @@
 extern crate std;
 
 pub mod abi;
+pub mod alert;
 pub mod arena;
 pub mod config;
 pub mod connection;
