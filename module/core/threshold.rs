@@ -169,8 +169,8 @@ const LATE: u64 = 60;
 ///
 /// Stamps come again after 18 hours (36 for intervals beyond [`FINE`]). One that is older than its
 /// interval is forgotten when the value is next judged; a subject that was not judged at all from
-/// the end of the interval until its stamp came again has its next alert late by at most the
-/// interval.
+/// the end of the interval until its stamp came again (or not by a rule that is on) has its next
+/// alert late by at most the interval and a minute.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct Armed {
@@ -190,17 +190,23 @@ impl Armed {
     pub fn judge(&self, rule: &Rule, value: u64, now: u64) -> Option<mutex_alert> {
         let last = self.last.get(rule.kind as usize)?;
         let bit = 1 << rule.kind as u16;
-        let now = rule.stamp(now);
-        let over = self.forget(last, rule, now);
         // Most values change nothing, and then nothing is written.
         let is_raised = self.raised.load(Relaxed) & bit != 0;
-        if is_raised {
-            if rule.is_off() || value < rule.holds_from() {
+        if rule.is_off() {
+            if is_raised {
                 self.raised.fetch_and(!bit, Relaxed);
             }
             return None;
         }
-        if rule.is_off() || value < rule.threshold || !over {
+        let now = rule.stamp(now);
+        let over = self.forget(last, rule, now);
+        if is_raised {
+            if value < rule.holds_from() {
+                self.raised.fetch_and(!bit, Relaxed);
+            }
+            return None;
+        }
+        if value < rule.threshold || !over {
             return None;
         }
         // Whoever stamps first has the alert. Without an interval a stamp is forgotten at once and
