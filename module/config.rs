@@ -5,6 +5,7 @@
 use core::ops::RangeInclusive;
 
 use kernel::prelude::*;
+use mutex_core::config::Config;
 use mutex_core::connection::Connection;
 use mutex_core::engine::Engine;
 use mutex_core::engine::Parts;
@@ -14,7 +15,6 @@ use mutex_core::index::Bucket;
 use mutex_core::latency::pool_for;
 use mutex_core::latency::Octave;
 use mutex_core::quality::Quality;
-use mutex_core::state::Timeouts;
 
 use crate::module_parameters as parameters;
 use crate::sys::host;
@@ -25,12 +25,6 @@ use crate::sys::percpu::PerCpu;
 /// Records that a table may have.
 const TABLE: RangeInclusive<u32> = 16..=1 << 24;
 
-/// Seconds that a timeout may take: up to a year.
-const TIMEOUT: RangeInclusive<u32> = 1..=31_536_000;
-
-/// The same where 0 means at once.
-const TIMEOUT_OR_NONE: RangeInclusive<u32> = 0..=31_536_000;
-
 fn checked(name: &str, value: u32, range: RangeInclusive<u32>) -> Result<u32> {
     if range.contains(&value) {
         return Ok(value);
@@ -39,23 +33,25 @@ fn checked(name: &str, value: u32, range: RangeInclusive<u32>) -> Result<u32> {
     Err(EINVAL)
 }
 
-fn nanoseconds(name: &str, value: u32, range: RangeInclusive<u32>) -> Result<u64> {
-    Ok(u64::from(checked(name, value, range)?) * 1_000_000_000)
-}
-
-fn timeouts() -> Result<Timeouts> {
-    let idle = |name, value: &u32| nanoseconds(name, *value, TIMEOUT);
-    let shown = |name, value: &u32| nanoseconds(name, *value, TIMEOUT_OR_NONE);
-    Ok(Timeouts {
-        tcp: idle("timeout_tcp", parameters::timeout_tcp.value())?,
-        tcp_opening: idle("timeout_tcp_opening", parameters::timeout_tcp_opening.value())?,
-        tcp_closing: idle("timeout_tcp_closing", parameters::timeout_tcp_closing.value())?,
-        one_way: idle("timeout_one_way", parameters::timeout_one_way.value())?,
-        two_way: idle("timeout_two_way", parameters::timeout_two_way.value())?,
-        icmp: idle("timeout_icmp", parameters::timeout_icmp.value())?,
-        closed: shown("timeout_closed", parameters::timeout_closed.value())?,
-        fd: shown("timeout_fd", parameters::timeout_fd.value())?,
-    })
+/// The defaults but for what the parameters say.
+fn config() -> Result<Config> {
+    let config = Config::new();
+    for (key, value) in [
+        ("timeout_tcp", parameters::timeout_tcp.value()),
+        ("timeout_tcp_opening", parameters::timeout_tcp_opening.value()),
+        ("timeout_tcp_closing", parameters::timeout_tcp_closing.value()),
+        ("timeout_one_way", parameters::timeout_one_way.value()),
+        ("timeout_two_way", parameters::timeout_two_way.value()),
+        ("timeout_icmp", parameters::timeout_icmp.value()),
+        ("timeout_closed", parameters::timeout_closed.value()),
+        ("timeout_fd", parameters::timeout_fd.value()),
+    ] {
+        config.set(key, u64::from(*value)).map_err(|refusal| {
+            pr_err!("{}\n", refusal);
+            EINVAL
+        })?;
+    }
+    Ok(config)
 }
 
 /// An engine as the parameters want it.
@@ -63,7 +59,7 @@ pub(crate) fn engine() -> Result<Engine<KernelMemory>> {
     let connections =
         checked("max_connections", *parameters::max_connections.value(), TABLE)? as usize;
     let fds = checked("max_fds", *parameters::max_fds.value(), TABLE)? as usize;
-    let timeouts = timeouts()?;
+    let config = config()?;
 
     let connection_buckets = buckets_for(connections as u32);
     let fd_buckets = buckets_for(fds as u32);
@@ -94,7 +90,7 @@ pub(crate) fn engine() -> Result<Engine<KernelMemory>> {
             fd_buckets: Zeroed::new(fd_buckets)?,
             cpus: PerCpu::new()?,
             random: host::random(),
-            timeouts,
+            config,
             now: host::now(),
         })
     };

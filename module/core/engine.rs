@@ -13,6 +13,7 @@ use core::sync::atomic::Ordering::Release;
 use crate::abi::mutex_status;
 use crate::arena::Arena;
 use crate::arena::Linked;
+use crate::config::Config;
 use crate::connection::Connection;
 use crate::connection::Meta;
 use crate::counters::Direction;
@@ -42,7 +43,6 @@ use crate::parse::Untracked;
 use crate::quality::Quality;
 use crate::state;
 use crate::state::State;
-use crate::state::Timeouts;
 use crate::timing::TcpSocket;
 
 /// Where the memory comes from.
@@ -162,7 +162,7 @@ pub struct Engine<M: Memory> {
     secret: Secret,
     pub(crate) fds: Fds<M::Fds, M::Buckets>,
     pub(crate) cpus: M::Cpus,
-    timeouts: Timeouts,
+    config: Config,
     loaded_at: u64,
     last_id: AtomicU64,
     /// Records that have ended since the sweeper last looked: the number of the latest plus one.
@@ -190,8 +190,8 @@ pub struct Parts<M: Memory> {
     pub cpus: M::Cpus,
     /// Eight unpredictable words.
     pub random: [u64; 8],
-    /// When connections count as ended.
-    pub timeouts: Timeouts,
+    /// What can be set.
+    pub config: Config,
     /// Nanoseconds since boot.
     pub now: u64,
 }
@@ -215,7 +215,7 @@ impl<M: Memory> Engine<M> {
             secret,
             fds: Fds::new(parts.fds, parts.fd_buckets, secret)?,
             cpus: parts.cpus,
-            timeouts: parts.timeouts,
+            config: parts.config,
             loaded_at: parts.now,
             last_id: AtomicU64::new(0),
             ended: AtomicU32::new(0),
@@ -633,9 +633,10 @@ impl<M: Memory> Engine<M> {
         &self.cpus
     }
 
-    /// When connections count as ended.
-    pub fn timeouts(&self) -> &Timeouts {
-        &self.timeouts
+    /// What can be set.
+    #[inline]
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// When the module was loaded: nanoseconds since boot.

@@ -203,7 +203,7 @@ impl Sweeper {
                 Sweep::Gone => connection.meta().has(Meta::NETNS_GONE),
                 Sweep::Due(_) => {
                     let shown = now.saturating_sub(connection.ended_at());
-                    if !urgent && shown < engine.timeouts().closed {
+                    if !urgent && shown < engine.config().closed() {
                         // The rest ended later.
                         break;
                     }
@@ -241,7 +241,7 @@ impl Sweeper {
                 continue;
             }
             engine.finish_windows(pin, number, connection, now);
-            let timeout = engine.timeouts().idle(connection.key().protocol(), meta.state());
+            let timeout = engine.config().idle(connection.key().protocol(), meta.state());
             let idle = now.saturating_sub(connection.last_seen());
             if idle >= timeout {
                 engine.end(&pin(), number, connection, Meta::TIMED_OUT, now);
@@ -284,7 +284,7 @@ impl Sweeper {
         readers: &mut impl Readers,
     ) {
         let (start, records, timeout) = match sweep {
-            Sweep::Due(records) => (self.next_fd, records, Some(engine.timeouts().fd)),
+            Sweep::Due(records) => (self.next_fd, records, Some(engine.config().fd())),
             Sweep::Gone => (0, u32::MAX, None),
         };
         let fds = engine.fds();

@@ -7,6 +7,7 @@
 //!
 //! The way of a packet: [`parse`] → [`key`] → [`engine`] → [`index`] → [`connection`], with
 //! [`state`] and [`counters`]; a connection that is over goes through [`ledger`].
+//! The way of an alert: [`config`] → [`threshold`] → [`alert`].
 //! The way of a read: [`snapshot`] → [`wire`] or [`text`].
 //! The way of an event: [`filter`] → [`monitor`] → [`wire`].
 
@@ -20,7 +21,9 @@
 extern crate std;
 
 pub mod abi;
+pub mod alert;
 pub mod arena;
+pub mod config;
 pub mod connection;
 pub mod counters;
 pub mod cpu;
@@ -41,6 +44,7 @@ pub mod report;
 pub mod snapshot;
 pub mod state;
 pub mod text;
+pub mod threshold;
 pub mod timing;
 pub mod wire;
 

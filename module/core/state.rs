@@ -3,7 +3,6 @@
 //! What a packet does to its connection's state.
 
 use crate::abi::*;
-use crate::parse::protocol;
 use crate::parse::tcp_flag;
 use crate::parse::Signal;
 
@@ -127,45 +126,6 @@ fn tcp(state: State, flags: u8, sent: bool, acknowledges_fin: bool) -> State {
         (State::CloseWait, true) if fin => State::LastAck,
         (State::LastAck, false) if acknowledges_fin => State::Closed,
         _ => state,
-    }
-}
-
-/// How long a connection may be silent before it counts as ended, in nanoseconds.
-#[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
-    /// TCP before the handshake is complete.
-    pub tcp_opening: u64,
-    /// TCP that is established.
-    pub tcp: u64,
-    /// TCP after the first FIN.
-    pub tcp_closing: u64,
-    /// UDP, and every protocol but ICMP, in one direction only.
-    pub one_way: u64,
-    /// UDP and every other protocol that was answered.
-    pub two_way: u64,
-    /// ICMP and ICMPv6.
-    pub icmp: u64,
-    /// How long a connection that has ended stays visible.
-    pub closed: u64,
-    /// How long an fd without connections is kept.
-    pub fd: u64,
-}
-
-impl Timeouts {
-    /// The idle timeout of a connection in that state.
-    pub fn idle(&self, protocol_number: u8, state: State) -> u64 {
-        match state {
-            State::SynSent | State::SynRecv => self.tcp_opening,
-            State::Established => self.tcp,
-            State::OneWay | State::TwoWay
-                if matches!(protocol_number, protocol::ICMP | protocol::ICMPV6) =>
-            {
-                self.icmp
-            }
-            State::OneWay => self.one_way,
-            State::TwoWay => self.two_way,
-            _ => self.tcp_closing,
-        }
     }
 }
 

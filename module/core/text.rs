@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0
 
-//! The text of `/proc/mutex/stats`, `connections`, `fds` and `monitors`, for people and scripts.
+//! The text of the files in `/proc/mutex`, for people and scripts.
 //!
 //! `stats` is one `key value` a line; the others are a header line and a line a record, fields
-//! separated by one space. Every file starts with `format 1`. Integers are in base units, 0 where there
-//! is none; a uid or command that is unknown, flags that are none and drops that never were are `-`. New
-//! keys and new columns are only added at the end.
+//! separated by one space; the last field of `alerts` is a sentence. Every file starts with `format 1`.
+//! Integers are in base units, 0 where there is none; a uid, command, protocol or address that is
+//! unknown, flags that are none and drops that never were are `-`. New keys and new columns are only
+//! added at the end.
 
 use core::fmt;
 use core::fmt::Write;
@@ -17,6 +18,9 @@ use crate::counters::Totals;
 use crate::counters::Traffic;
 use crate::filter::Filter;
 use crate::monitor::Counts;
+use crate::names::alert_kind_name;
+use crate::names::scope_name;
+use crate::names::severity_name;
 use crate::names::state_name;
 use crate::names::ConnectionFlags;
 use crate::names::Protocol;
@@ -82,6 +86,27 @@ pub const MONITOR_COLUMNS: [&str; 12] = [
     "pending",
     "slots",
     "filter",
+];
+
+/// Columns of `alerts`.
+pub const ALERT_COLUMNS: [&str; 17] = [
+    "number",
+    "time_ns",
+    "severity",
+    "kind",
+    "scope",
+    "subject",
+    "netns",
+    "protocol",
+    "local_address",
+    "local_port",
+    "remote_address",
+    "remote_port",
+    "pid",
+    "command",
+    "threshold",
+    "value",
+    "message",
 ];
 
 /// Shows an address of a record: IPv4 where it is one and `family` says so.
@@ -373,6 +398,210 @@ pub fn monitor(out: &mut impl Write, monitor: &MonitorLine<'_>) -> fmt::Result {
     }
 }
 
+/// Shows what is known and `-` for what is not.
+struct Known<T>(Option<T>);
+
+impl<T: fmt::Display> fmt::Display for Known<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(known) => known.fmt(f),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+/// Shows a number of hundredths without the zeros at its end.
+struct Hundredths(u64);
+
+impl fmt::Display for Hundredths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, part) = (self.0 / 100, self.0 % 100);
+        match (part, part % 10) {
+            (0, _) => write!(f, "{whole}"),
+            (_, 0) => write!(f, "{whole}.{}", part / 10),
+            _ => write!(f, "{whole}.{part:02}"),
+        }
+    }
+}
+
+/// Shows a value in the largest of the units that it has one of, rounded down to hundredths.
+struct InUnits<'a> {
+    value: u64,
+    /// From the smallest, which is 1, to the largest.
+    units: &'a [(u64, &'a str)],
+}
+
+impl fmt::Display for InUnits<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reached = self.units.iter().rev().find(|&&(unit, _)| unit <= self.value);
+        let Some(&(unit, name)) = reached.or(self.units.first()) else {
+            return Ok(());
+        };
+        // The rest is less than the largest unit, so its hundredfold is no overflow.
+        let whole = self.value.checked_div(unit).unwrap_or(0);
+        let part = self.value.wrapping_sub(whole.wrapping_mul(unit)).wrapping_mul(100);
+        let part = part.checked_div(unit).unwrap_or(0);
+        write!(f, "{} {name}", Hundredths(whole.saturating_mul(100).saturating_add(part)))
+    }
+}
+
+const DURATIONS: [(u64, &str); 4] =
+    [(1, "ns"), (1_000, "us"), (1_000_000, "ms"), (1_000_000_000, "s")];
+
+const BANDWIDTHS: [(u64, &str); 5] = [
+    (1, "B/s"),
+    (1_000, "kB/s"),
+    (1_000_000, "MB/s"),
+    (1_000_000_000, "GB/s"),
+    (1_000_000_000_000, "TB/s"),
+];
+
+/// Shows a threshold or a value of that kind of alert as people say it.
+struct Measured {
+    kind: u8,
+    value: u64,
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units: &[(u64, &str)] = match u32::from(self.kind) {
+            MUTEX_ALERT_LATENCY => &DURATIONS,
+            MUTEX_ALERT_BANDWIDTH_IN | MUTEX_ALERT_BANDWIDTH_OUT => &BANDWIDTHS,
+            _ => return write!(f, "{} %", Hundredths(self.value)),
+        };
+        InUnits { value: self.value, units }.fmt(f)
+    }
+}
+
+/// Shows an end of a connection, an IPv6 address in brackets.
+struct End {
+    address: Address,
+    port: u16,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.address.family == 4 {
+            write!(f, "{}:{}", self.address, self.port)
+        } else {
+            write!(f, "[{}]:{}", self.address, self.port)
+        }
+    }
+}
+
+/// Shows whom an alert is about.
+struct Subject<'a>(&'a mutex_alert);
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let alert = self.0;
+        let end = |address, port| End { address: Address { family: alert.family, address }, port };
+        let owner = |f: &mut fmt::Formatter<'_>, before, after| {
+            if alert.pid == 0 {
+                return Ok(());
+            }
+            write!(f, "{before}{}, pid {}{after}", Command(&alert.command), alert.pid)
+        };
+        match u32::from(alert.scope) {
+            MUTEX_SCOPE_CONNECTION => {
+                write!(
+                    f,
+                    "connection {} ({} {} - {}",
+                    alert.subject,
+                    Protocol(alert.protocol),
+                    end(alert.local_address, alert.local_port),
+                    end(alert.remote_address, alert.remote_port)
+                )?;
+                owner(f, " of ", "")?;
+                f.write_str(")")
+            }
+            MUTEX_SCOPE_FD => {
+                write!(f, "fd {}", alert.subject)?;
+                owner(f, " (", ")")
+            }
+            _ => f.write_str("this host"),
+        }
+    }
+}
+
+/// Shows an alert as a sentence that says what was found and what can be done.
+pub struct Message<'a>(pub &'a mutex_alert);
+
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let alert = self.0;
+        let (what, hint) = match u32::from(alert.kind) {
+            MUTEX_ALERT_LATENCY => ("latency", "look for a long path, full queues or a busy peer"),
+            MUTEX_ALERT_ERROR_RATE => {
+                ("error rate", "see its resets, ICMP errors, bad checksums and failed connects")
+            }
+            MUTEX_ALERT_RETRANSMISSION_RATE => {
+                ("retransmission rate", "look for a congested or faulty link on the way out")
+            }
+            MUTEX_ALERT_DROP_RATE => {
+                ("drop rate", "see its drop reasons, and look for full socket buffers and queues")
+            }
+            MUTEX_ALERT_BANDWIDTH_IN => {
+                ("bandwidth in", "slow its senders down, or raise the threshold if this is usual")
+            }
+            MUTEX_ALERT_BANDWIDTH_OUT => {
+                ("bandwidth out", "shape what it sends, or raise the threshold if this is usual")
+            }
+            MUTEX_ALERT_TABLE_FILL => (
+                "use of the connection table",
+                "raise max_connections or shorten the timeouts before packets go untracked",
+            ),
+            _ => ("a measurement", "this reader is older than the alert"),
+        };
+        let measured = |value| Measured { kind: alert.kind, value };
+        write!(
+            f,
+            "{what} {} of {} is at or over its threshold of {}; {hint}",
+            measured(alert.value),
+            Subject(alert),
+            measured(alert.threshold),
+        )
+    }
+}
+
+/// Writes the lines that `alerts` starts with.
+pub fn alerts_header(out: &mut impl Write) -> fmt::Result {
+    writeln!(out, "format {FORMAT}")?;
+    let mut separator = "";
+    for column in ALERT_COLUMNS {
+        write!(out, "{separator}{column}")?;
+        separator = " ";
+    }
+    writeln!(out)
+}
+
+/// Writes one line of `alerts`.
+pub fn alert(out: &mut impl Write, a: &mutex_alert) -> fmt::Result {
+    let has_ends = u32::from(a.scope) == MUTEX_SCOPE_CONNECTION;
+    let address = |address| Known(has_ends.then_some(Address { family: a.family, address }));
+    writeln!(
+        out,
+        "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}",
+        a.number,
+        a.time_ns,
+        severity_name(a.severity),
+        alert_kind_name(a.kind),
+        scope_name(a.scope),
+        a.subject,
+        a.netns,
+        Known((a.family != 0).then_some(Protocol(a.protocol))),
+        address(a.local_address),
+        a.local_port,
+        address(a.remote_address),
+        a.remote_port,
+        a.pid,
+        Command(&a.command),
+        a.threshold,
+        a.value,
+        Message(a),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -460,5 +689,119 @@ mod tests {
         address[10..].copy_from_slice(&[0xff, 0xff, 192, 0, 2, 1]);
         assert_eq!(Address { family: 4, address }.to_string(), "192.0.2.1");
         assert_eq!(Address { family: 6, address }.to_string(), "::ffff:192.0.2.1");
+    }
+
+    fn an_alert() -> mutex_alert {
+        let ends = [[10, 0, 0, 1], [10, 0, 0, 2]].map(|end| {
+            let mut address = [0; 16];
+            address[10..12].copy_from_slice(&[0xff; 2]);
+            address[12..].copy_from_slice(&end);
+            address
+        });
+        mutex_alert {
+            number: 3,
+            time_ns: 1_700_000_000_000_000_000,
+            subject: 17,
+            threshold: 20_000_000,
+            value: 35_209_999,
+            local_address: ends[0],
+            remote_address: ends[1],
+            local_port: 443,
+            remote_port: 51234,
+            netns: 7,
+            kind: MUTEX_ALERT_LATENCY as u8,
+            severity: MUTEX_SEVERITY_WARNING as u8,
+            family: 4,
+            protocol: 6,
+            ..Default::default()
+        }
+    }
+
+    fn line_of(record: &mutex_alert) -> String {
+        let mut line = String::new();
+        alert(&mut line, record).expect("a string takes everything");
+        line
+    }
+
+    #[test]
+    fn an_alert_is_a_line() {
+        assert_eq!(columns(alerts_header), ALERT_COLUMNS.len());
+        assert_eq!(
+            line_of(&an_alert()),
+            "3 1700000000000000000 warning latency connection 17 7 tcp 10.0.0.1 443 10.0.0.2 51234 \
+             0 - 20000000 35209999 latency 35.2 ms of connection 17 (tcp 10.0.0.1:443 - \
+             10.0.0.2:51234) is at or over its threshold of 20 ms; look for a long path, full queues \
+             or a busy peer\n"
+        );
+        let fill = mutex_alert {
+            number: 4,
+            threshold: 9000,
+            value: 9125,
+            kind: MUTEX_ALERT_TABLE_FILL as u8,
+            severity: MUTEX_SEVERITY_CRITICAL as u8,
+            scope: MUTEX_SCOPE_GLOBAL as u8,
+            ..Default::default()
+        };
+        assert_eq!(
+            line_of(&fill),
+            "4 0 critical table_fill global 0 0 - - 0 - 0 0 - 9000 9125 use of the connection table \
+             91.25 % of this host is at or over its threshold of 90 %; raise max_connections or \
+             shorten the timeouts before packets go untracked\n"
+        );
+    }
+
+    #[test]
+    fn a_message_names_the_owner() {
+        let mut record = an_alert();
+        (record.pid, record.command) = (99, *b"a b\0............");
+        (record.family, record.protocol) = (6, 58);
+        let message = Message(&record).to_string();
+        assert!(
+            message.contains(
+                r"(icmpv6 [::ffff:10.0.0.1]:443 - [::ffff:10.0.0.2]:51234 of a\x20b, pid 99)"
+            ),
+            "{message}"
+        );
+        record.scope = MUTEX_SCOPE_FD as u8;
+        (record.kind, record.value) = (MUTEX_ALERT_BANDWIDTH_IN as u8, 12_500_000);
+        let message = Message(&record).to_string();
+        assert!(
+            message.starts_with(r"bandwidth in 12.5 MB/s of fd 17 (a\x20b, pid 99) is"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn whatever_an_alert_holds_it_is_one_line_with_all_fields() {
+        for number in 0..=u8::MAX {
+            let record = mutex_alert {
+                kind: number % 9,
+                scope: number % 5,
+                severity: number,
+                family: number,
+                pid: number.into(),
+                command: [b'\n'; 16],
+                value: u64::MAX,
+                threshold: u64::MAX,
+                ..an_alert()
+            };
+            let line = line_of(&record);
+            assert_eq!(line.lines().count(), 1);
+            assert!(line.split(' ').count() > ALERT_COLUMNS.len());
+        }
+    }
+
+    #[test]
+    fn numbers_are_shown_as_people_say_them() {
+        let shown = |kind: u32, value| Measured { kind: kind as u8, value }.to_string();
+        assert_eq!(shown(MUTEX_ALERT_LATENCY, 0), "0 ns");
+        assert_eq!(shown(MUTEX_ALERT_LATENCY, 999), "999 ns");
+        assert_eq!(shown(MUTEX_ALERT_LATENCY, 1_059), "1.05 us");
+        assert_eq!(shown(MUTEX_ALERT_LATENCY, 1_250_000_000), "1.25 s");
+        assert_eq!(shown(MUTEX_ALERT_BANDWIDTH_OUT, 1_999_999), "1.99 MB/s");
+        assert_eq!(shown(MUTEX_ALERT_BANDWIDTH_OUT, 2_000_000_000_000), "2 TB/s");
+        assert_eq!(shown(MUTEX_ALERT_DROP_RATE, 1), "0.01 %");
+        assert_eq!(shown(MUTEX_ALERT_DROP_RATE, 150), "1.5 %");
+        assert_eq!(shown(MUTEX_ALERT_TABLE_FILL, 10_000), "100 %");
     }
 }

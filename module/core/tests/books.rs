@@ -15,6 +15,7 @@ use std::sync::MutexGuard;
 use std::sync::RwLock;
 
 use mutex_core::abi::*;
+use mutex_core::config::Config;
 use mutex_core::connection::Connection;
 use mutex_core::counters::Direction;
 use mutex_core::counters::Totals;
@@ -48,12 +49,22 @@ use mutex_core::snapshot::Moment;
 use mutex_core::snapshot::Origin;
 use mutex_core::snapshot::Piece;
 use mutex_core::snapshot::BLOCK_BYTES;
-use mutex_core::state::Timeouts;
 use mutex_core::wire::Wire;
 use proptest::prelude::*;
 
 const SECOND: u64 = 1_000_000_000;
 const NETNS: u32 = 7;
+
+const TIMEOUTS: &[u8] = b"\
+    timeout_tcp_opening 5
+    timeout_tcp 100
+    timeout_tcp_closing 10
+    timeout_one_way 5
+    timeout_two_way 8
+    timeout_icmp 3
+    timeout_closed 2
+    timeout_fd 4
+";
 
 #[derive(Default)]
 struct HostCpu {
@@ -126,6 +137,8 @@ fn many<T: Default>(count: usize) -> Vec<T> {
 
 impl Books {
     fn new(connections: u32, fds: u32, cpus: usize) -> Self {
+        let config = Config::new();
+        config.change(TIMEOUTS).expect("all are in their ranges");
         let parts = Parts {
             connections: many(connections as usize),
             qualities: many(connections as usize),
@@ -136,16 +149,7 @@ impl Books {
             cpus: HostCpus(many(cpus)),
             random: [11, 22, 33, 44, 55, 66, 77, 88]
                 .map(|n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
-            timeouts: Timeouts {
-                tcp_opening: 5 * SECOND,
-                tcp: 100 * SECOND,
-                tcp_closing: 10 * SECOND,
-                one_way: 5 * SECOND,
-                two_way: 8 * SECOND,
-                icmp: 3 * SECOND,
-                closed: 2 * SECOND,
-                fd: 4 * SECOND,
-            },
+            config,
             now: 0,
         };
         Books {

@@ -2,6 +2,7 @@
 
 //! The kernel module's own code writes an image, and this library reads it.
 
+use mutex_core::config::Config;
 use mutex_core::connection::Connection;
 use mutex_core::cpu::Cpu;
 use mutex_core::cpu::Pinned;
@@ -24,7 +25,6 @@ use mutex_core::snapshot::Cursor;
 use mutex_core::snapshot::Moment;
 use mutex_core::snapshot::Origin;
 use mutex_core::snapshot::Piece;
-use mutex_core::state::Timeouts;
 use mutex_stats::Audit;
 use mutex_stats::Direction;
 use mutex_stats::Image;
@@ -65,10 +65,8 @@ fn many<T: Default>(count: usize) -> Vec<T> {
     std::iter::repeat_with(T::default).take(count).collect()
 }
 
-/// A table of 128 connections, none of which ever ends.
+/// A table of 128 connections. Nothing sweeps it, so none of them ever ends.
 fn engine() -> Engine<Host> {
-    const NEVER: u64 = u64::MAX / 2;
-
     let parts = Parts {
         connections: many(128),
         connection_buckets: many(buckets_for(128)),
@@ -76,16 +74,7 @@ fn engine() -> Engine<Host> {
         fd_buckets: many(buckets_for(128)),
         cpus: OneCpu::default(),
         random: [1, 2, 3, 4, 5, 6, 7, 8].map(|n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
-        timeouts: Timeouts {
-            tcp_opening: NEVER,
-            tcp: NEVER,
-            tcp_closing: NEVER,
-            one_way: NEVER,
-            two_way: NEVER,
-            icmp: NEVER,
-            closed: NEVER,
-            fd: NEVER,
-        },
+        config: Config::new(),
         now: 0,
     };
     Engine::new(parts).expect("the sizes are powers of two")
