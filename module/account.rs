@@ -33,8 +33,8 @@ impl Hooked for Books {
     }
 
     #[inline]
-    fn packet(&self, seen: &Seen<'_>) {
-        self.engine().count(seen, &seen.buffer(), |packet| seen.owner(packet));
+    fn packet<const WATCHED: bool>(&self, seen: &Seen<'_>) {
+        self.engine().count::<WATCHED, _>(seen, &seen.buffer(), |packet| seen.owner(packet));
     }
 
     fn netns_gone(&self, netns: u32) {
@@ -70,6 +70,7 @@ impl Probed for Books {
 
 impl Recurring for Books {
     fn run(&self) -> u32 {
+        self.engine().close_host_window(|| self.cpus().pin(), host::now());
         if self.sweep(Sweep::Due(LOOKED_AT)) {
             SWEEP_EVERY_UNDER_PRESSURE
         } else {

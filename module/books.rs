@@ -6,6 +6,7 @@ use kernel::new_mutex;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 use kernel::sync::Mutex;
+use mutex_core::config::Config;
 use mutex_core::engine::Engine;
 use mutex_core::fd::FdSums;
 use mutex_core::ledger::Ledger;
@@ -111,6 +112,12 @@ impl Books {
         look(&mut self.shelf.lock())
     }
 
+    /// Changes the configuration, one caller at a time.
+    pub(crate) fn change_config<R>(&self, change: impl FnOnce(&Config) -> R) -> R {
+        let _one_at_a_time = self.sweeper.lock();
+        change(self.engine.config())
+    }
+
     /// Collects what is over, and says whether records are still scarce.
     pub(crate) fn sweep(&self, sweep: Sweep) -> bool {
         let engine = &self.engine;
@@ -125,7 +132,7 @@ impl Books {
         while !limbo.is_empty() {
             let shelf = &mut *self.shelf.lock();
             for _ in 0..SETTLED_AT_ONCE {
-                if !shelf.ledger.settle(engine, &mut limbo, &mut shelf.readers) {
+                if !shelf.ledger.settle(engine, &mut limbo, &mut shelf.readers, now) {
                     break;
                 }
             }

@@ -21,9 +21,13 @@ use crate::sys::host;
 use crate::sys::memory::KernelMemory;
 use crate::sys::memory::Zeroed;
 use crate::sys::percpu::PerCpu;
+use crate::watch::Watchers;
 
 /// Records that a table may have.
 const TABLE: RangeInclusive<u32> = 16..=1 << 24;
+
+/// Alerts that may be kept.
+const ALERTS: RangeInclusive<u32> = 1..=1 << 20;
 
 fn checked(name: &str, value: u32, range: RangeInclusive<u32>) -> Result<u32> {
     if range.contains(&value) {
@@ -47,7 +51,7 @@ fn config() -> Result<Config> {
         ("timeout_fd", parameters::timeout_fd.value()),
     ] {
         config.set(key, u64::from(*value)).map_err(|refusal| {
-            pr_err!("{}\n", refusal);
+            pr_err!("{}\n", format_args!("{refusal}"));
             EINVAL
         })?;
     }
@@ -59,6 +63,7 @@ pub(crate) fn engine() -> Result<Engine<KernelMemory>> {
     let connections =
         checked("max_connections", *parameters::max_connections.value(), TABLE)? as usize;
     let fds = checked("max_fds", *parameters::max_fds.value(), TABLE)? as usize;
+    let alerts = checked("max_alerts", *parameters::max_alerts.value(), ALERTS)? as usize;
     let config = config()?;
 
     let connection_buckets = buckets_for(connections as u32);
@@ -88,7 +93,9 @@ pub(crate) fn engine() -> Result<Engine<KernelMemory>> {
             connection_buckets: Zeroed::new(connection_buckets)?,
             fds: Zeroed::new(fds)?,
             fd_buckets: Zeroed::new(fd_buckets)?,
+            alerts: Zeroed::new(alerts)?,
             cpus: PerCpu::new()?,
+            system: Watchers::new(),
             random: host::random(),
             config,
             now: host::now(),

@@ -2,7 +2,8 @@
 
 //! MUTEX: exact network accounting.
 //!
-//! `account` takes in what the kernel tells, `books` keeps it, `files` shows it; how it is counted
+//! `account` takes in what the kernel tells, `books` keeps it, `files` shows it, `watch` hands on what
+//! happens; how it is counted
 //! is in the crate `mutex_core`, and everything unsafe in `sys`.
 
 mod account;
@@ -10,6 +11,7 @@ mod books;
 mod config;
 mod files;
 mod sys;
+mod watch;
 
 use kernel::prelude::*;
 
@@ -33,6 +35,10 @@ module! {
         max_fds: u32 {
             default: 65536,
             description: "Socket fds that are kept at once (16 to 16777216)",
+        },
+        max_alerts: u32 {
+            default: 1000,
+            description: "Alerts that are kept (1 to 1048576)",
         },
         timeout_tcp: u32 {
             default: 7440,

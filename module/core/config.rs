@@ -307,16 +307,25 @@ pub struct Refusal<'a> {
 /// Bytes of a word that are shown: one that is longer is none of ours, and ends up in the log.
 const WORD_SHOWN: usize = 48;
 
+/// A word that somebody wrote, as far as it is shown.
+struct Word<'a>(&'a [u8]);
+
+impl fmt::Display for Word<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (shown, more) = match self.0.split_at_checked(WORD_SHOWN) {
+            Some((shown, rest)) if !rest.is_empty() => (shown, "..."),
+            _ => (self.0, ""),
+        };
+        write!(f, "{}{more}", shown.escape_ascii())
+    }
+}
+
 impl fmt::Display for Refusal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.line != 0 {
             write!(f, "line {}: ", self.line)?;
         }
-        let (shown, more) = match self.word.split_at_checked(WORD_SHOWN) {
-            Some((shown, rest)) if !rest.is_empty() => (shown, "..."),
-            _ => (self.word, ""),
-        };
-        let word = format_args!("{}{more}", shown.escape_ascii());
+        let word = Word(self.word);
         match self.why {
             Why::UnknownKey => write!(f, "there is no setting called {word}"),
             Why::NoValue => write!(f, "{word} has no value"),

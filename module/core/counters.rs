@@ -291,10 +291,7 @@ impl Flow {
                     },
                     last_seen: self.last_seen.load(Relaxed),
                     interface: self.interface.load(Relaxed),
-                    window: self
-                        .bytes
-                        .load(Relaxed)
-                        .wrapping_sub(self.window_base.load(Relaxed)),
+                    window: self.bytes.load(Relaxed).wrapping_sub(self.window_base.load(Relaxed)),
                     previous_window: self.previous_window.load(Relaxed),
                 };
                 fence(Acquire);

@@ -11,6 +11,10 @@ use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::Ordering::Release;
 
 use crate::abi::mutex_status;
+use crate::abi::MUTEX_EVENT_START;
+use crate::alarm::System;
+use crate::alert;
+use crate::alert::Alerts;
 use crate::arena::Arena;
 use crate::arena::Linked;
 use crate::config::Config;
@@ -26,6 +30,7 @@ use crate::fd::Fd;
 use crate::fd::Fds;
 use crate::fd::Owner;
 use crate::fd::Sighting;
+use crate::host::Host;
 use crate::index::Bucket;
 use crate::index::Index;
 use crate::key::Key;
@@ -57,8 +62,12 @@ pub trait Memory {
     type Octaves: Deref<Target = [Octave]>;
     /// Buckets, all zero at first.
     type Buckets: Deref<Target = [Bucket]>;
+    /// Room for alerts, all zero at first.
+    type AlertSlots: Deref<Target = [alert::Slot]>;
     /// The CPUs' own parts, all zero at first.
     type Cpus: Cpus;
+    /// The system around.
+    type System: System;
 }
 
 /// The CPUs' own parts.
@@ -162,7 +171,10 @@ pub struct Engine<M: Memory> {
     secret: Secret,
     pub(crate) fds: Fds<M::Fds, M::Buckets>,
     pub(crate) cpus: M::Cpus,
-    config: Config,
+    pub(crate) alerts: Alerts<M::AlertSlots>,
+    pub(crate) host: Host,
+    pub(crate) system: M::System,
+    pub(crate) config: Config,
     loaded_at: u64,
     last_id: AtomicU64,
     /// Records that have ended since the sweeper last looked: the number of the latest plus one.
@@ -186,8 +198,12 @@ pub struct Parts<M: Memory> {
     pub fds: M::Fds,
     /// As many as [`crate::index::buckets_for`] says.
     pub fd_buckets: M::Buckets,
+    /// As many as alerts are kept, one at least.
+    pub alerts: M::AlertSlots,
     /// One for each CPU.
     pub cpus: M::Cpus,
+    /// The system around.
+    pub system: M::System,
     /// Eight unpredictable words.
     pub random: [u64; 8],
     /// What can be set.
@@ -197,7 +213,8 @@ pub struct Parts<M: Memory> {
 }
 
 impl<M: Memory> Engine<M> {
-    /// Puts the parts together; `None` if a number of buckets is not a power of two.
+    /// Puts the parts together; `None` if a number of buckets is not a power of two, or no alert is
+    /// kept.
     pub fn new(parts: Parts<M>) -> Option<Self> {
         let bytes = size_of_val(&*parts.connections)
             + size_of_val(&*parts.qualities)
@@ -205,6 +222,7 @@ impl<M: Memory> Engine<M> {
             + size_of_val(&*parts.connection_buckets)
             + size_of_val(&*parts.fds)
             + size_of_val(&*parts.fd_buckets)
+            + size_of_val(&*parts.alerts)
             + parts.cpus.bytes();
         let secret = Secret::new(parts.random);
         Some(Engine {
@@ -214,6 +232,9 @@ impl<M: Memory> Engine<M> {
             index: Index::new(parts.connection_buckets)?,
             secret,
             fds: Fds::new(parts.fds, parts.fd_buckets, secret)?,
+            alerts: Alerts::new(parts.alerts)?,
+            host: Host::default(),
+            system: parts.system,
             cpus: parts.cpus,
             config: parts.config,
             loaded_at: parts.now,
@@ -226,9 +247,10 @@ impl<M: Memory> Engine<M> {
 
     /// Counts a buffer. The caller is inside an RCU read side.
     ///
-    /// `owner` is asked only when the connection's owner is not known yet.
+    /// `owner` is asked only when the connection's owner is not known yet. `WATCHED`: somebody wants
+    /// to be told of packets.
     #[inline]
-    pub fn count<P: Pinned>(
+    pub fn count<const WATCHED: bool, P: Pinned>(
         &self,
         pinned: &P,
         buffer: &Buffer<'_>,
@@ -253,15 +275,20 @@ impl<M: Memory> Engine<M> {
                 self.close_window(pinned, known.record, connection, direction, closed, buffer.now);
             }
             self.follow_latency(pinned, known.record, connection, buffer, &packet, direction);
-            let meta = connection.meta();
-            if (is_new || buffer.has_socket) && !meta.has(Meta::OWNER_KNOWN) {
+            if (is_new || buffer.has_socket) && !connection.meta().has(Meta::OWNER_KNOWN) {
                 self.follow_owner(pinned, buffer, &packet, known.record, connection, owner);
             }
-            if meta.has(Meta::FD_SHARED) {
+            if connection.meta().has(Meta::FD_SHARED) {
                 self.count_in_fd(pinned, connection, direction, amount, buffer.now);
             }
             if is_troubled(&packet) {
                 self.follow_trouble(pinned, known.record, connection, buffer, &packet);
+            }
+            if is_new && self.system.is_watched() {
+                self.announce(MUTEX_EVENT_START, known.record, connection, buffer.now);
+            }
+            if WATCHED {
+                self.announce_packet(connection, buffer, &packet, direction, amount);
             }
             Ok(direction)
         });
@@ -410,6 +437,9 @@ impl<M: Memory> Engine<M> {
             // No bucket in reach has a slot left. Readers may have seen the record, so it goes the
             // way of every other.
             connection.unpublish();
+            if self.system.is_watched() {
+                self.announce(MUTEX_EVENT_START, number, connection, buffer.now);
+            }
             self.end(pinned, number, connection, Meta::default(), buffer.now);
             return Err(Untracked::TableFull);
         }
@@ -522,7 +552,9 @@ impl<M: Memory> Engine<M> {
             Ownership::Kernel => {
                 connection.change(|meta| Some(meta.with(Meta::OWNER_KNOWN)));
             }
-            Ownership::Process(owner) => self.own(pinned, buffer, packet, number, connection, &owner),
+            Ownership::Process(owner) => {
+                self.own(pinned, buffer, packet, number, connection, &owner)
+            }
         }
     }
 
@@ -639,6 +671,16 @@ impl<M: Memory> Engine<M> {
         &self.config
     }
 
+    /// The alerts.
+    pub fn alerts(&self) -> &Alerts<M::AlertSlots> {
+        &self.alerts
+    }
+
+    /// The system around.
+    pub fn system(&self) -> &M::System {
+        &self.system
+    }
+
     /// When the module was loaded: nanoseconds since boot.
     pub fn loaded_at(&self) -> u64 {
         self.loaded_at
@@ -726,6 +768,9 @@ impl<M: Memory> Engine<M> {
             + self.octaves.bytes();
         let bytes = records as u64 + self.index.bytes() as u64;
         status.connection_bytes = bytes.div_ceil(status.table_size.max(1));
+        (status.monitors, status.events_produced, status.events_lost) = self.system.watchers();
+        status.alerts_raised = self.alerts.raised();
+        status.alerts_overwritten = self.alerts.overwritten();
         status.under_pressure = self.is_under_pressure().into();
         status
     }

@@ -271,15 +271,17 @@ impl Fd {
         closed
     }
 
-    /// Closes the last window of an fd that has been silent since.
-    pub(crate) fn finish(&self, now: u64) -> Option<ClosedWindow> {
+    /// Whether a window is over that nobody has closed.
+    pub(crate) fn is_window_open(&self, now: u64) -> bool {
         let second = self.window.second.load(Acquire);
-        let is_over = second != 0 && (window_of(now) as u32).saturating_sub(second) > 0;
-        if is_over && self.window.bytes.iter().any(|bytes| bytes.load(Relaxed) != 0) {
-            self.window.turn(now)
-        } else {
-            None
-        }
+        second != 0
+            && (window_of(now) as u32).saturating_sub(second) > 0
+            && self.window.bytes.iter().any(|bytes| bytes.load(Relaxed) != 0)
+    }
+
+    /// Closes it, for one caller.
+    pub(crate) fn finish(&self, _pinned: &impl Pinned, now: u64) -> Option<ClosedWindow> {
+        self.window.turn(now)
     }
 
     /// Bytes a second, of an fd that may own many connections.
@@ -292,9 +294,13 @@ impl Fd {
         self.only.load(Acquire).checked_sub(1)
     }
 
-    /// The owner's pid and command, as far as they are known.
-    pub(crate) fn owner(&self) -> (u32, [u8; MUTEX_COMMAND_SIZE as usize]) {
-        (self.pid.load(Relaxed), self.command())
+    /// Names the fd in an alert.
+    pub(crate) fn name(&self, alert: &mut mutex_alert) {
+        alert.pid = self.pid.load(Relaxed);
+        alert.command = self.command();
+        alert.netns = self.netns();
+        alert.family = self.kind.load(Relaxed) as u8;
+        alert.protocol = self.protocol.load(Relaxed) as u8;
     }
 
     fn command(&self) -> [u8; MUTEX_COMMAND_SIZE as usize] {
@@ -462,9 +468,8 @@ impl<A: Deref<Target = [Fd]>, B: Deref<Target = [Bucket]>> Fds<A, B> {
         let is_it = |fd: &Fd| {
             fd.socket.load(Relaxed) == socket && [0, inode].contains(&fd.inode.load(Relaxed))
         };
-        let found = self.index.find(self.hash(socket), |number| {
-            self.arena.get(number).is_some_and(is_it)
-        });
+        let found =
+            self.index.find(self.hash(socket), |number| self.arena.get(number).is_some_and(is_it));
         match found.and_then(|number| self.arena.get(number)) {
             Some(fd) => {
                 fd.kind.fetch_or(KIND_SOCKET_CLOSED, Release);

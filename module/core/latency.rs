@@ -196,7 +196,8 @@ impl<A: Deref<Target = [Octave]>> Pool<A> {
             return false;
         };
         if octave.is_full(place.step) {
-            let Some(high) = self.obtain(head, low + 1).filter(|high| !high.is_full(place.step)) else {
+            let Some(high) = self.obtain(head, low + 1).filter(|high| !high.is_full(place.step))
+            else {
                 return false;
             };
             high.count(place.step);
@@ -416,7 +417,8 @@ mod tests {
 
     #[test]
     fn the_sum_of_cpus_has_the_extremes() {
-        let cpus = [LatencyCounter::default(), LatencyCounter::default(), LatencyCounter::default()];
+        let cpus =
+            [LatencyCounter::default(), LatencyCounter::default(), LatencyCounter::default()];
         cpus[0].add(Span::from_microseconds(50), true);
         cpus[2].add(Span::from_microseconds(10), false);
         let mut sum = LatencySum::default();

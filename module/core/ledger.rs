@@ -8,6 +8,8 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use crate::abi::MUTEX_EVENT_END;
+use crate::alarm::System;
 use crate::arena::Linked;
 use crate::connection::Meta;
 use crate::counters::Totals;
@@ -62,6 +64,7 @@ impl Ledger {
         engine: &Engine<M>,
         limbo: &mut Limbo,
         readers: &mut impl Readers,
+        now: u64,
     ) -> bool {
         let Some(record) = limbo.0.pop(engine) else {
             return false;
@@ -77,6 +80,9 @@ impl Ledger {
             received: connection.received.copy().traffic,
         };
         self.closed.add(&settled.totals);
+        if engine.system.is_watched() {
+            engine.announce(MUTEX_EVENT_END, record, connection, now);
+        }
         connection.clear();
         if let Some(quality) = engine.quality(record) {
             quality.forget(&engine.octaves);
@@ -289,8 +295,9 @@ impl Sweeper {
         };
         let fds = engine.fds();
         let mut looked = 0;
-        for (number, _) in fds.arena().ever_used(start).take(records as usize) {
+        for (number, fd) in fds.arena().ever_used(start).take(records as usize) {
             looked += 1;
+            engine.finish_fd_window(&pin, fd, now);
             if fds.expire(&pin, &engine.octaves, number, now, timeout) {
                 readers.fd_gone(number);
             }

@@ -10,16 +10,15 @@ use crate::counters::Direction;
 use crate::counters::Traffic;
 use crate::cpu::Pinned;
 use crate::engine::Buffer;
-use crate::engine::Cpus;
 use crate::engine::Engine;
 use crate::engine::Memory;
+use crate::fd::ClosedWindow;
 use crate::fd::Fd;
 use crate::fd::FdSums;
 use crate::key::Endpoint;
 use crate::key::Key;
 use crate::key::KeyParts;
 use crate::latency::Histogram;
-use crate::latency::LatencySum;
 use crate::parse::icmp_quoted;
 use crate::parse::icmp_sequence;
 use crate::parse::protocol;
@@ -37,6 +36,7 @@ use crate::quality::Sample;
 use crate::rate::window_of;
 use crate::rate::Rates;
 use crate::state::State;
+use crate::threshold::Kind;
 use crate::timing::TcpSocket;
 
 /// Whose socket something happened to.
@@ -183,7 +183,7 @@ impl<M: Memory> Engine<M> {
             _ => return,
         };
         if let Some(sample) = sample {
-            self.sample(pinned, record, connection, &sample);
+            self.sample(pinned, record, connection, &sample, buffer.now);
         }
     }
 
@@ -194,15 +194,20 @@ impl<M: Memory> Engine<M> {
         record: u32,
         connection: &Connection,
         sample: &Sample,
+        now: u64,
     ) {
         let mut placed = true;
         if let Some(quality) = self.quality(record) {
-            (_, placed) = quality.sample(pinned, &self.octaves, sample);
+            let (average, found_room) = quality.sample(pinned, &self.octaves, sample);
+            placed = found_room;
+            let average = average.nanoseconds();
+            self.judge_connection(pinned, record, connection, Kind::Latency, average, now);
         }
         if let Some(fd) = self.shared_fd(connection) {
             let sample = Sample { average: None, ..*sample };
-            let (_, also) = fd.quality.sample(pinned, &self.octaves, &sample);
-            placed &= also;
+            let (average, found_room) = fd.quality.sample(pinned, &self.octaves, &sample);
+            placed &= found_room;
+            self.judge_fd(pinned, fd, Kind::Latency, average.nanoseconds(), now);
         }
         pinned.cpu().latency.add(sample.span, placed);
     }
@@ -211,7 +216,7 @@ impl<M: Memory> Engine<M> {
     #[cold]
     pub(crate) fn close_window<P: Pinned>(
         &self,
-        _pinned: &P,
+        pinned: &P,
         record: u32,
         connection: &Connection,
         direction: Direction,
@@ -221,16 +226,22 @@ impl<M: Memory> Engine<M> {
         let Some(quality) = self.quality(record) else {
             return;
         };
-        quality.peak(direction.is_sent(), closed);
+        let sent = direction.is_sent();
+        quality.peak(sent, closed);
+        self.judge_connection(pinned, record, connection, bandwidth(sent), closed, now);
         let packets = [&connection.sent, &connection.received].map(|flow| flow.packets());
-        let _ = quality.window.close(window_of(now) as u32, packets);
+        if let Some(window) = quality.window.close(window_of(now) as u32, packets) {
+            for (kind, rate) in self.rates_of(&window) {
+                self.judge_connection(pinned, record, connection, kind, rate, now);
+            }
+        }
     }
 
     /// Counts a packet of a connection that shares its fd in that fd's window.
     #[inline]
     pub(crate) fn count_in_fd<P: Pinned>(
         &self,
-        _pinned: &P,
+        pinned: &P,
         connection: &Connection,
         direction: Direction,
         amount: &Traffic,
@@ -240,10 +251,30 @@ impl<M: Memory> Engine<M> {
             return;
         };
         if let Some(closed) = fd.count(direction.is_sent(), amount, now) {
-            let [sent, received] = closed.bytes;
-            fd.quality.peak(true, sent);
-            fd.quality.peak(false, received);
-            let _ = fd.quality.window.close(window_of(now) as u32, closed.packets);
+            self.close_fd_window(pinned, fd, &closed, now);
+        }
+    }
+
+    #[cold]
+    fn close_fd_window<P: Pinned>(&self, pinned: &P, fd: &Fd, closed: &ClosedWindow, now: u64) {
+        for (sent, bytes) in [true, false].into_iter().zip(closed.bytes) {
+            fd.quality.peak(sent, bytes);
+            self.judge_fd(pinned, fd, bandwidth(sent), bytes, now);
+        }
+        if let Some(window) = fd.quality.window.close(window_of(now) as u32, closed.packets) {
+            for (kind, rate) in self.rates_of(&window) {
+                self.judge_fd(pinned, fd, kind, rate, now);
+            }
+        }
+    }
+
+    /// Closes the window of an fd that has been silent since, so that what it held is judged.
+    pub(crate) fn finish_fd_window<P: Pinned>(&self, pin: impl FnOnce() -> P, fd: &Fd, now: u64) {
+        if fd.is_window_open(now) {
+            let pinned = pin();
+            if let Some(closed) = fd.finish(&pinned, now) {
+                self.close_fd_window(&pinned, fd, &closed, now);
+            }
         }
     }
 
@@ -255,7 +286,8 @@ impl<M: Memory> Engine<M> {
         connection: &Connection,
         now: u64,
     ) {
-        let flows = [(Direction::Sent, &connection.sent), (Direction::Received, &connection.received)];
+        let flows =
+            [(Direction::Sent, &connection.sent), (Direction::Received, &connection.received)];
         if flows.iter().all(|(_, flow)| flow.copy().window == 0) {
             return;
         }
@@ -310,13 +342,7 @@ impl<M: Memory> Engine<M> {
         }
     }
 
-    fn fault_of(
-        &self,
-        pinned: &impl Pinned,
-        record: u32,
-        connection: &Connection,
-        fault: Fault,
-    ) {
+    fn fault_of(&self, pinned: &impl Pinned, record: u32, connection: &Connection, fault: Fault) {
         self.for_both(record, connection, |quality| quality.fault(fault));
         self.fault(pinned, fault);
     }
@@ -395,7 +421,7 @@ impl<M: Memory> Engine<M> {
             return;
         }
         if let Some(sample) = connection.details.timing.of_socket(&change.tcp) {
-            self.sample(pinned, record, connection, &sample);
+            self.sample(pinned, record, connection, &sample, change.now);
         }
         if change.after != State::Closed {
             connection.change(|meta| {
@@ -428,8 +454,20 @@ impl<M: Memory> Engine<M> {
         offset: u64,
         now: u64,
     ) -> mutex_connection {
+        self.owned_connection_to_wire(record, connection, connection.fd(), offset, now)
+    }
+
+    /// The same with an fd that was read before, because it may be given at any moment.
+    pub(crate) fn owned_connection_to_wire(
+        &self,
+        record: u32,
+        connection: &Connection,
+        fd: Option<u32>,
+        offset: u64,
+        now: u64,
+    ) -> mutex_connection {
         let mut wire = connection.to_wire(offset);
-        wire.fd = connection.fd().map_or(0, |fd| self.fds.id(fd));
+        wire.fd = fd.map_or(0, |fd| self.fds.id(fd));
         if let Some(quality) = self.quality(record) {
             wire.quality = quality.to_wire(&self.octaves, &rates(connection, now));
             wire.drop_reasons = quality.drop_counts();
@@ -439,9 +477,14 @@ impl<M: Memory> Engine<M> {
 
     /// A connection's histogram of latency. It is not collected meanwhile.
     pub fn connection_histogram(&self, record: u32) -> Histogram {
-        self.quality(record).map_or_else(Histogram::default, |quality| {
-            quality.histogram(&self.octaves)
-        })
+        self.quality(record)
+            .map_or_else(Histogram::default, |quality| quality.histogram(&self.octaves))
+    }
+
+    /// The histogram of an fd that may own many connections; another's is its connection's. It is not
+    /// collected meanwhile.
+    pub fn fd_histogram(&self, fd: &Fd) -> Histogram {
+        fd.quality.histogram(&self.octaves)
     }
 
     /// An fd's record for userspace; `sums` is what its live connections moved. It is not
@@ -459,13 +502,6 @@ impl<M: Memory> Engine<M> {
         };
         wire
     }
-
-    /// The latency of the whole host.
-    pub fn latency(&self) -> LatencySum {
-        let mut sum = LatencySum::default();
-        self.cpus.for_each(|cpu| cpu.latency.add_to(&mut sum));
-        sum
-    }
 }
 
 /// Which end of a packet is this host's.
@@ -474,6 +510,15 @@ enum Side {
     Source,
     Destination,
     Forwarded,
+}
+
+/// The alert of that direction.
+fn bandwidth(sent: bool) -> Kind {
+    if sent {
+        Kind::BandwidthOut
+    } else {
+        Kind::BandwidthIn
+    }
 }
 
 fn rates(connection: &Connection, now: u64) -> Rates {

@@ -21,6 +21,7 @@
 extern crate std;
 
 pub mod abi;
+pub mod alarm;
 pub mod alert;
 pub mod arena;
 pub mod config;
@@ -30,6 +31,7 @@ pub mod cpu;
 pub mod engine;
 pub mod fd;
 pub mod filter;
+pub mod host;
 pub mod index;
 pub mod key;
 pub mod latency;

@@ -334,11 +334,9 @@ pub fn quoted(family: Family, bytes: &[u8]) -> Option<Quoted> {
         Family::V6 => (*bytes.get(6)?, address_v6(bytes, 8)?, address_v6(bytes, 24)?, 40),
     };
     let ports = match protocol {
-        protocol::TCP
-        | protocol::UDP
-        | protocol::UDPLITE
-        | protocol::SCTP
-        | protocol::DCCP => (be16(bytes, at)?, be16(bytes, at + 2)?),
+        protocol::TCP | protocol::UDP | protocol::UDPLITE | protocol::SCTP | protocol::DCCP => {
+            (be16(bytes, at)?, be16(bytes, at + 2)?)
+        }
         protocol::ICMP | protocol::ICMPV6 => match icmp_asks(family, *bytes.get(at)?) {
             Some(true) => (be16(bytes, at + 4)?, 0),
             Some(false) => (0, be16(bytes, at + 4)?),
@@ -351,8 +349,7 @@ pub fn quoted(family: Family, bytes: &[u8]) -> Option<Quoted> {
         protocol,
         source: Endpoint { address: source, port: ports.0 },
         destination: Endpoint { address: destination, port: ports.1 },
-        link_local: family == Family::V6
-            && (is_link_local(&source) || is_link_local(&destination)),
+        link_local: family == Family::V6 && (is_link_local(&source) || is_link_local(&destination)),
     })
 }
 

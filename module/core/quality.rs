@@ -19,6 +19,7 @@ use crate::latency::Octave;
 use crate::latency::Pool;
 use crate::latency::Span;
 use crate::rate::Rates;
+use crate::threshold::Armed;
 
 /// What went wrong, other than a drop or a retransmission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +90,7 @@ pub struct Quality {
     /// Drops for other reasons.
     other_drops: AtomicU32,
     pub(crate) window: Window,
+    pub(crate) armed: Armed,
 }
 
 /// What happened since the second began that thresholds judge: every field counts in the current
@@ -121,15 +123,13 @@ impl Window {
     pub(crate) fn close(&self, second: u32, packets: [u64; 2]) -> Option<Closed> {
         let current = self.second.load(Acquire);
         let next = second.wrapping_add(1);
-        if current >= next
-            || self.second.compare_exchange(current, next, AcqRel, Relaxed).is_err()
+        if current >= next || self.second.compare_exchange(current, next, AcqRel, Relaxed).is_err()
         {
             return None;
         }
         let [sent, received] = &self.packets;
-        let since = |base: &AtomicU32, now: u64| {
-            (now as u32).wrapping_sub(base.swap(now as u32, Relaxed))
-        };
+        let since =
+            |base: &AtomicU32, now: u64| (now as u32).wrapping_sub(base.swap(now as u32, Relaxed));
         Some(Closed {
             sent: since(sent, packets[0]),
             received: since(received, packets[1]),
@@ -168,6 +168,7 @@ impl Quality {
         let arrays = self.faults.iter().chain(&self.drop_reasons).chain(&self.drops);
         words.into_iter().chain(arrays).for_each(|word| word.store(0, Relaxed));
         self.window.reset();
+        self.armed.reset();
     }
 
     /// Counts a sample, and returns the smoothed average with whether the histogram had room.

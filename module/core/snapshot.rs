@@ -15,9 +15,11 @@ use core::ops::DerefMut;
 use crate::abi::*;
 use crate::connection::Meta;
 use crate::counters::Totals;
+use crate::cpu::DropCounter;
 use crate::engine::Engine;
 use crate::engine::Memory;
 use crate::fd::FdSums;
+use crate::latency::OCTAVES;
 use crate::ledger::Ledger;
 use crate::ledger::Settled;
 use crate::parse::Untracked;
@@ -32,6 +34,10 @@ const BLOCK_LOOKS: u32 = 1024;
 /// Room that [`Image::next`] needs: the largest block.
 pub const BLOCK_BYTES: usize = mutex_block::SIZE + BLOCK_RECORDS as usize * mutex_connection::SIZE;
 
+/// Records of histograms in a block at the most, so that the block is no larger.
+const BLOCK_OCTAVES: u32 =
+    (BLOCK_RECORDS as usize * mutex_connection::SIZE / mutex_latency_buckets::SIZE) as u32;
+
 /// Where in the records a reader is.
 ///
 /// `S` holds one [`FdSums`] for each fd there may be; fds beyond its end are passed over.
@@ -39,6 +45,11 @@ pub const BLOCK_BYTES: usize = mutex_block::SIZE + BLOCK_RECORDS as usize * mute
 pub struct Cursor<S> {
     next_connection: u32,
     next_fd: u32,
+    /// The next whose histogram is copied: connections, then fds, then the host.
+    next_histogram: u32,
+    /// The next drop reason, and the next alert.
+    next_drop: u32,
+    next_alert: u64,
     /// What settled connections moved that were copied before they were settled.
     repaid: Totals,
     sums: S,
@@ -56,6 +67,9 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
         Cursor {
             next_connection: 0,
             next_fd: 0,
+            next_histogram: 0,
+            next_drop: 0,
+            next_alert: 0,
             repaid: Totals::ZERO,
             sums,
             netns,
@@ -109,7 +123,8 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
             }
             let fd = connection.fd();
             let number = self.next_connection - 1;
-            let wire = engine.connection_to_wire(number, connection, self.offset, self.now);
+            let wire =
+                engine.owned_connection_to_wire(number, connection, fd, self.offset, self.now);
             if let Some(sums) = fd.and_then(|fd| self.sums.get_mut(fd as usize)) {
                 sums.sent.add(&wire.sent);
                 sums.received.add(&wire.received);
@@ -161,7 +176,101 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
     ) -> Option<mutex_fd> {
         let fd = engine.fds().arena().get(number)?;
         let sums = self.sums.get(number as usize)?;
-        (fd.is_in_use() && self.shows(fd.netns())).then(|| engine.fd_to_wire(fd, sums, self.offset, self.now))
+        (fd.is_in_use() && self.shows(fd.netns()))
+            .then(|| engine.fd_to_wire(fd, sums, self.offset, self.now))
+    }
+
+    /// Copies some histograms; false when all were. The caller holds the ledger's lock.
+    pub fn histograms<M: Memory>(
+        &mut self,
+        engine: &Engine<M>,
+        _ledger: &Ledger,
+        mut copy: impl FnMut(&mutex_latency_buckets),
+    ) -> bool {
+        let (connections, fds) = (engine.connections(), engine.fds().arena());
+        // Of those that were copied.
+        let (end, fds_end) = (self.next_connection, self.next_fd);
+        let mut copied = 0;
+        for _ in 0..BLOCK_LOOKS {
+            if copied + OCTAVES as u32 > BLOCK_OCTAVES {
+                break;
+            }
+            let number = self.next_histogram;
+            self.next_histogram += 1;
+            let mut record = mutex_latency_buckets::default();
+            let histogram = if number < end {
+                let Some(connection) = connections.get(number) else {
+                    continue;
+                };
+                if !connection.meta().has(Meta::IN_USE) || !self.shows(connection.key().netns()) {
+                    continue;
+                }
+                record.id = connection.id();
+                record.scope = MUTEX_SCOPE_CONNECTION;
+                engine.connection_histogram(number)
+            } else if number - end < fds_end {
+                let Some(fd) = fds.get(number - end) else {
+                    continue;
+                };
+                if !fd.is_in_use() || !self.shows(fd.netns()) {
+                    continue;
+                }
+                record.id = fd.id();
+                record.scope = MUTEX_SCOPE_FD;
+                engine.fd_histogram(fd)
+            } else {
+                if number - end > fds_end {
+                    return false;
+                }
+                record.scope = MUTEX_SCOPE_GLOBAL;
+                engine.latency().histogram
+            };
+            for (octave, samples) in histogram.0.into_iter().enumerate() {
+                if samples.iter().any(|count| *count != 0) {
+                    record.octave = octave as u32;
+                    record.samples = samples;
+                    copy(&record);
+                    copied += 1;
+                }
+            }
+        }
+        true
+    }
+
+    /// Copies some of the host's drops; false when all were.
+    pub fn drops<M: Memory>(
+        &mut self,
+        engine: &Engine<M>,
+        mut copy: impl FnMut(&mutex_drop),
+    ) -> bool {
+        for _ in 0..BLOCK_RECORDS {
+            if self.next_drop as usize >= DropCounter::REASONS {
+                return false;
+            }
+            if let Some(drop) = engine.drops(self.next_drop) {
+                copy(&drop);
+            }
+            self.next_drop += 1;
+        }
+        true
+    }
+
+    /// Copies some alerts; false when all were.
+    pub fn alerts<M: Memory>(
+        &mut self,
+        engine: &Engine<M>,
+        mut copy: impl FnMut(&mutex_alert),
+    ) -> bool {
+        for _ in 0..BLOCK_RECORDS {
+            let Some(alert) = engine.alert_from(self.next_alert) else {
+                return false;
+            };
+            self.next_alert = alert.number + 1;
+            if self.shows(alert.netns) {
+                copy(&alert);
+            }
+        }
+        true
     }
 
     /// What connections moved that are not among those copied, settled before or since.
@@ -208,6 +317,10 @@ enum Phase {
     TotalsBefore,
     Connections,
     Fds,
+    Histograms,
+    Quality,
+    Drops,
+    Alerts,
     Closed,
     Untracked,
     Grace,
@@ -294,9 +407,31 @@ impl Image {
             Phase::Fds => {
                 let more = cursor.fds(engine, ledger, |fd| block.push(MUTEX_BLOCK_FD, fd));
                 if !more {
-                    self.phase = Phase::Closed;
+                    self.phase = Phase::Histograms;
                 }
                 self.end.fds += u64::from(block.count);
+            }
+            Phase::Histograms => {
+                let more = cursor.histograms(engine, ledger, |octave| {
+                    block.push(MUTEX_BLOCK_LATENCY, octave);
+                });
+                if !more {
+                    self.phase = Phase::Quality;
+                }
+            }
+            Phase::Quality => {
+                self.phase = Phase::Drops;
+                block.push(MUTEX_BLOCK_QUALITY, &engine.host_quality());
+            }
+            Phase::Drops => {
+                if !cursor.drops(engine, |drop| block.push(MUTEX_BLOCK_DROP, drop)) {
+                    self.phase = Phase::Alerts;
+                }
+            }
+            Phase::Alerts => {
+                if !cursor.alerts(engine, |alert| block.push(MUTEX_BLOCK_ALERT, alert)) {
+                    self.phase = Phase::Closed;
+                }
             }
             Phase::Closed => {
                 self.phase = Phase::Untracked;

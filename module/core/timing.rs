@@ -128,8 +128,8 @@ impl Timing {
         let [outward, inward] = &self.asked;
         let (mine, other) = if sent { (outward, inward) } else { (inward, outward) };
         // An echo may be of a later timestamp than the one that is waited for; it wraps.
-        let span = echo
-            .and_then(|echo| other.answer(|tag| echo.wrapping_sub(tag) as i32 >= 0, clock));
+        let span =
+            echo.and_then(|echo| other.answer(|tag| echo.wrapping_sub(tag) as i32 >= 0, clock));
         if let Some(tag) = asks {
             mine.ask(tag, now, clock);
         }
@@ -142,10 +142,8 @@ impl Timing {
         let replace = |latest| Some(latest & mask | pack(span).max(1) << shift);
         let before = self.latest.fetch_update(Relaxed, Relaxed, replace).unwrap_or_default();
         let other = if near { before >> 16 } else { before & 0xffff };
-        (other != 0).then(|| Sample {
-            span: Span(span.0.saturating_add(unpack(other).0)),
-            average: None,
-        })
+        (other != 0)
+            .then(|| Sample { span: Span(span.0.saturating_add(unpack(other).0)), average: None })
     }
 
     /// A packet that asks, or that may answer one that did, passes.

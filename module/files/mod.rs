@@ -2,10 +2,16 @@
 
 //! The files in /proc/mutex, one a source file.
 
+mod alerts;
+mod config;
 mod connections;
+mod events;
 mod fds;
+mod monitors;
 mod snapshot;
 mod stats;
+
+use core::fmt;
 
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -21,7 +27,11 @@ pub(crate) fn create(books: Arc<Books>) -> Result<Directory<Books>> {
         .text::<stats::Stats>()?
         .text::<connections::Connections>()?
         .text::<fds::Fds>()?
+        .text::<alerts::Alerts>()?
+        .text::<config::Config>()?
+        .text::<monitors::Monitors>()?
         .stream::<snapshot::Snapshot>()?
+        .stream::<events::Events>()?
         .create()
 }
 
@@ -31,4 +41,12 @@ fn only_netns() -> Option<u32> {
         (_, true) => None,
         (netns, false) => Some(netns),
     }
+}
+
+/// Says in the kernel's log what is wrong with what was written, unless that happens too often.
+fn refused(why: fmt::Arguments<'_>) -> Error {
+    if host::may_log() {
+        pr_warn!("{}\n", why);
+    }
+    EINVAL
 }

@@ -6,7 +6,7 @@ use core::fmt;
 
 use kernel::prelude::*;
 use kernel::sync::Arc;
-use mutex_core::abi::mutex_quality;
+use mutex_core::cpu::DropCounter;
 use mutex_core::text;
 
 use crate::books::Books;
@@ -34,7 +34,8 @@ impl TextFile for Stats {
         let closed = self.0.with_shelf(|shelf| *shelf.ledger.closed());
         let status = engine.status(host::moment().boot);
         let untracked = |reason| engine.untracked(reason);
-        let quality = mutex_quality::default();
-        text::stats(out, &status, &engine.totals(), &closed, untracked, &quality, None)
+        let quality = engine.host_quality();
+        let drops = (0..DropCounter::REASONS as u32).filter_map(|reason| engine.drops(reason));
+        text::stats(out, &status, &engine.totals(), &closed, untracked, &quality, drops)
     }
 }

@@ -38,6 +38,21 @@ pub struct net {
 }
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
+pub struct mutex_tcp {
+    pub sample: __u32,
+    pub rtt: __u32,
+    pub srtt: __u32,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of mutex_tcp"][::core::mem::size_of::<mutex_tcp>() - 12usize];
+    ["Alignment of mutex_tcp"][::core::mem::align_of::<mutex_tcp>() - 4usize];
+    ["Offset of field: mutex_tcp::sample"][::core::mem::offset_of!(mutex_tcp, sample) - 0usize];
+    ["Offset of field: mutex_tcp::rtt"][::core::mem::offset_of!(mutex_tcp, rtt) - 4usize];
+    ["Offset of field: mutex_tcp::srtt"][::core::mem::offset_of!(mutex_tcp, srtt) - 8usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
 pub struct mutex_view {
     pub bytes: *const __u8,
     pub available: __u32,
@@ -52,12 +67,13 @@ pub struct mutex_view {
     pub reserved: [__u8; 2usize],
     pub now: __u64,
     pub socket: *mut sock,
+    pub tcp: mutex_tcp,
     pub buffer: *mut sk_buff,
     pub net: *mut net,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of mutex_view"][::core::mem::size_of::<mutex_view>() - 72usize];
+    ["Size of mutex_view"][::core::mem::size_of::<mutex_view>() - 88usize];
     ["Alignment of mutex_view"][::core::mem::align_of::<mutex_view>() - 8usize];
     ["Offset of field: mutex_view::bytes"][::core::mem::offset_of!(mutex_view, bytes) - 0usize];
     ["Offset of field: mutex_view::available"]
@@ -78,8 +94,9 @@ const _: () = {
         [::core::mem::offset_of!(mutex_view, reserved) - 38usize];
     ["Offset of field: mutex_view::now"][::core::mem::offset_of!(mutex_view, now) - 40usize];
     ["Offset of field: mutex_view::socket"][::core::mem::offset_of!(mutex_view, socket) - 48usize];
-    ["Offset of field: mutex_view::buffer"][::core::mem::offset_of!(mutex_view, buffer) - 56usize];
-    ["Offset of field: mutex_view::net"][::core::mem::offset_of!(mutex_view, net) - 64usize];
+    ["Offset of field: mutex_view::tcp"][::core::mem::offset_of!(mutex_view, tcp) - 56usize];
+    ["Offset of field: mutex_view::buffer"][::core::mem::offset_of!(mutex_view, buffer) - 72usize];
+    ["Offset of field: mutex_view::net"][::core::mem::offset_of!(mutex_view, net) - 80usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -118,6 +135,9 @@ pub struct mutex_hook_calls {
     pub packet: ::core::option::Option<
         unsafe extern "C" fn(context: *mut ::core::ffi::c_void, view: *const mutex_view),
     >,
+    pub watched_packet: ::core::option::Option<
+        unsafe extern "C" fn(context: *mut ::core::ffi::c_void, view: *const mutex_view),
+    >,
     pub netns_gone: ::core::option::Option<
         unsafe extern "C" fn(context: *mut ::core::ffi::c_void, netns: __u32),
     >,
@@ -126,14 +146,16 @@ pub struct mutex_hook_calls {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of mutex_hook_calls"][::core::mem::size_of::<mutex_hook_calls>() - 24usize];
+    ["Size of mutex_hook_calls"][::core::mem::size_of::<mutex_hook_calls>() - 32usize];
     ["Alignment of mutex_hook_calls"][::core::mem::align_of::<mutex_hook_calls>() - 8usize];
     ["Offset of field: mutex_hook_calls::packet"]
         [::core::mem::offset_of!(mutex_hook_calls, packet) - 0usize];
+    ["Offset of field: mutex_hook_calls::watched_packet"]
+        [::core::mem::offset_of!(mutex_hook_calls, watched_packet) - 8usize];
     ["Offset of field: mutex_hook_calls::netns_gone"]
-        [::core::mem::offset_of!(mutex_hook_calls, netns_gone) - 8usize];
+        [::core::mem::offset_of!(mutex_hook_calls, netns_gone) - 16usize];
     ["Offset of field: mutex_hook_calls::netns_all_gone"]
-        [::core::mem::offset_of!(mutex_hook_calls, netns_all_gone) - 16usize];
+        [::core::mem::offset_of!(mutex_hook_calls, netns_all_gone) - 24usize];
 };
 unsafe extern "C" {
     pub fn mutex_hooks_register(
@@ -143,6 +165,151 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn mutex_hooks_unregister();
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct mutex_ends {
+    pub local: [__u8; 16usize],
+    pub remote: [__u8; 16usize],
+    pub local_port: __u16,
+    pub remote_port: __u16,
+    pub netns: __u32,
+    pub interface: __u32,
+    pub family: __u8,
+    pub protocol: __u8,
+    pub reserved: [__u8; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of mutex_ends"][::core::mem::size_of::<mutex_ends>() - 48usize];
+    ["Alignment of mutex_ends"][::core::mem::align_of::<mutex_ends>() - 4usize];
+    ["Offset of field: mutex_ends::local"][::core::mem::offset_of!(mutex_ends, local) - 0usize];
+    ["Offset of field: mutex_ends::remote"][::core::mem::offset_of!(mutex_ends, remote) - 16usize];
+    ["Offset of field: mutex_ends::local_port"]
+        [::core::mem::offset_of!(mutex_ends, local_port) - 32usize];
+    ["Offset of field: mutex_ends::remote_port"]
+        [::core::mem::offset_of!(mutex_ends, remote_port) - 34usize];
+    ["Offset of field: mutex_ends::netns"][::core::mem::offset_of!(mutex_ends, netns) - 36usize];
+    ["Offset of field: mutex_ends::interface"]
+        [::core::mem::offset_of!(mutex_ends, interface) - 40usize];
+    ["Offset of field: mutex_ends::family"][::core::mem::offset_of!(mutex_ends, family) - 44usize];
+    ["Offset of field: mutex_ends::protocol"]
+        [::core::mem::offset_of!(mutex_ends, protocol) - 45usize];
+    ["Offset of field: mutex_ends::reserved"]
+        [::core::mem::offset_of!(mutex_ends, reserved) - 46usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct mutex_state_change {
+    pub ends: mutex_ends,
+    pub tcp: mutex_tcp,
+    pub before: __u8,
+    pub after: __u8,
+    pub reset: __u8,
+    pub reserved: __u8,
+    pub now: __u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of mutex_state_change"][::core::mem::size_of::<mutex_state_change>() - 72usize];
+    ["Alignment of mutex_state_change"][::core::mem::align_of::<mutex_state_change>() - 8usize];
+    ["Offset of field: mutex_state_change::ends"]
+        [::core::mem::offset_of!(mutex_state_change, ends) - 0usize];
+    ["Offset of field: mutex_state_change::tcp"]
+        [::core::mem::offset_of!(mutex_state_change, tcp) - 48usize];
+    ["Offset of field: mutex_state_change::before"]
+        [::core::mem::offset_of!(mutex_state_change, before) - 60usize];
+    ["Offset of field: mutex_state_change::after"]
+        [::core::mem::offset_of!(mutex_state_change, after) - 61usize];
+    ["Offset of field: mutex_state_change::reset"]
+        [::core::mem::offset_of!(mutex_state_change, reset) - 62usize];
+    ["Offset of field: mutex_state_change::reserved"]
+        [::core::mem::offset_of!(mutex_state_change, reserved) - 63usize];
+    ["Offset of field: mutex_state_change::now"]
+        [::core::mem::offset_of!(mutex_state_change, now) - 64usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct mutex_dropped {
+    pub bytes: *const __u8,
+    pub available: __u32,
+    pub reason: __u32,
+    pub packets: __u32,
+    pub netns: __u32,
+    pub interface: __u32,
+    pub family: __u8,
+    pub bad_checksum: __u8,
+    pub reserved: [__u8; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of mutex_dropped"][::core::mem::size_of::<mutex_dropped>() - 32usize];
+    ["Alignment of mutex_dropped"][::core::mem::align_of::<mutex_dropped>() - 8usize];
+    ["Offset of field: mutex_dropped::bytes"]
+        [::core::mem::offset_of!(mutex_dropped, bytes) - 0usize];
+    ["Offset of field: mutex_dropped::available"]
+        [::core::mem::offset_of!(mutex_dropped, available) - 8usize];
+    ["Offset of field: mutex_dropped::reason"]
+        [::core::mem::offset_of!(mutex_dropped, reason) - 12usize];
+    ["Offset of field: mutex_dropped::packets"]
+        [::core::mem::offset_of!(mutex_dropped, packets) - 16usize];
+    ["Offset of field: mutex_dropped::netns"]
+        [::core::mem::offset_of!(mutex_dropped, netns) - 20usize];
+    ["Offset of field: mutex_dropped::interface"]
+        [::core::mem::offset_of!(mutex_dropped, interface) - 24usize];
+    ["Offset of field: mutex_dropped::family"]
+        [::core::mem::offset_of!(mutex_dropped, family) - 28usize];
+    ["Offset of field: mutex_dropped::bad_checksum"]
+        [::core::mem::offset_of!(mutex_dropped, bad_checksum) - 29usize];
+    ["Offset of field: mutex_dropped::reserved"]
+        [::core::mem::offset_of!(mutex_dropped, reserved) - 30usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct mutex_probe_calls {
+    pub state: ::core::option::Option<
+        unsafe extern "C" fn(context: *mut ::core::ffi::c_void, change: *const mutex_state_change),
+    >,
+    pub retransmit: ::core::option::Option<
+        unsafe extern "C" fn(
+            context: *mut ::core::ffi::c_void,
+            ends: *const mutex_ends,
+            packets: __u32,
+            bytes: __u32,
+            failed: bool,
+        ),
+    >,
+    pub drop: ::core::option::Option<
+        unsafe extern "C" fn(context: *mut ::core::ffi::c_void, dropped: *const mutex_dropped),
+    >,
+    pub release: ::core::option::Option<
+        unsafe extern "C" fn(context: *mut ::core::ffi::c_void, socket: __u64, inode: __u64),
+    >,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of mutex_probe_calls"][::core::mem::size_of::<mutex_probe_calls>() - 32usize];
+    ["Alignment of mutex_probe_calls"][::core::mem::align_of::<mutex_probe_calls>() - 8usize];
+    ["Offset of field: mutex_probe_calls::state"]
+        [::core::mem::offset_of!(mutex_probe_calls, state) - 0usize];
+    ["Offset of field: mutex_probe_calls::retransmit"]
+        [::core::mem::offset_of!(mutex_probe_calls, retransmit) - 8usize];
+    ["Offset of field: mutex_probe_calls::drop"]
+        [::core::mem::offset_of!(mutex_probe_calls, drop) - 16usize];
+    ["Offset of field: mutex_probe_calls::release"]
+        [::core::mem::offset_of!(mutex_probe_calls, release) - 24usize];
+};
+unsafe extern "C" {
+    pub fn mutex_probes_register(
+        calls: *const mutex_probe_calls,
+        context: *mut ::core::ffi::c_void,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn mutex_probes_unregister();
+}
+unsafe extern "C" {
+    pub fn mutex_drop_name(reason: __u32, name: *mut __u8, size: __u32) -> bool;
 }
 unsafe extern "C" {
     pub fn mutex_work_start(
@@ -172,10 +339,17 @@ pub struct mutex_text_calls {
             position: __u64,
         ) -> ::core::ffi::c_int,
     >,
+    pub write: ::core::option::Option<
+        unsafe extern "C" fn(
+            context: *mut ::core::ffi::c_void,
+            user: *const ::core::ffi::c_void,
+            length: __u64,
+        ) -> __s64,
+    >,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of mutex_text_calls"][::core::mem::size_of::<mutex_text_calls>() - 32usize];
+    ["Size of mutex_text_calls"][::core::mem::size_of::<mutex_text_calls>() - 40usize];
     ["Alignment of mutex_text_calls"][::core::mem::align_of::<mutex_text_calls>() - 8usize];
     ["Offset of field: mutex_text_calls::open"]
         [::core::mem::offset_of!(mutex_text_calls, open) - 0usize];
@@ -185,6 +359,8 @@ const _: () = {
         [::core::mem::offset_of!(mutex_text_calls, seek) - 16usize];
     ["Offset of field: mutex_text_calls::show"]
         [::core::mem::offset_of!(mutex_text_calls, show) - 24usize];
+    ["Offset of field: mutex_text_calls::write"]
+        [::core::mem::offset_of!(mutex_text_calls, write) - 32usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -200,10 +376,27 @@ pub struct mutex_stream_calls {
             length: __u64,
         ) -> __s64,
     >,
+    pub ready:
+        ::core::option::Option<unsafe extern "C" fn(state: *mut ::core::ffi::c_void) -> bool>,
+    pub write: ::core::option::Option<
+        unsafe extern "C" fn(
+            state: *mut ::core::ffi::c_void,
+            user: *const ::core::ffi::c_void,
+            length: __u64,
+        ) -> __s64,
+    >,
+    pub map: ::core::option::Option<
+        unsafe extern "C" fn(
+            state: *mut ::core::ffi::c_void,
+            part: __u32,
+            memory: *mut *const ::core::ffi::c_void,
+            bytes: *mut __u64,
+        ) -> bool,
+    >,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of mutex_stream_calls"][::core::mem::size_of::<mutex_stream_calls>() - 24usize];
+    ["Size of mutex_stream_calls"][::core::mem::size_of::<mutex_stream_calls>() - 48usize];
     ["Alignment of mutex_stream_calls"][::core::mem::align_of::<mutex_stream_calls>() - 8usize];
     ["Offset of field: mutex_stream_calls::open"]
         [::core::mem::offset_of!(mutex_stream_calls, open) - 0usize];
@@ -211,6 +404,12 @@ const _: () = {
         [::core::mem::offset_of!(mutex_stream_calls, close) - 8usize];
     ["Offset of field: mutex_stream_calls::read"]
         [::core::mem::offset_of!(mutex_stream_calls, read) - 16usize];
+    ["Offset of field: mutex_stream_calls::ready"]
+        [::core::mem::offset_of!(mutex_stream_calls, ready) - 24usize];
+    ["Offset of field: mutex_stream_calls::write"]
+        [::core::mem::offset_of!(mutex_stream_calls, write) - 32usize];
+    ["Offset of field: mutex_stream_calls::map"]
+        [::core::mem::offset_of!(mutex_stream_calls, map) - 40usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -237,6 +436,27 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn mutex_files_remove();
+}
+unsafe extern "C" {
+    pub fn mutex_files_wake();
+}
+unsafe extern "C" {
+    pub fn mutex_may_administer() -> bool;
+}
+unsafe extern "C" {
+    pub fn mutex_current(pid: *mut __u32, uid: *mut __u32, command: *mut __u8);
+}
+unsafe extern "C" {
+    pub fn mutex_watch_packets(watch: bool);
+}
+unsafe extern "C" {
+    pub fn mutex_may_log() -> bool;
+}
+unsafe extern "C" {
+    pub fn mutex_read_lock();
+}
+unsafe extern "C" {
+    pub fn mutex_read_unlock();
 }
 unsafe extern "C" {
     pub fn mutex_seq_write(seq: *mut seq_file, bytes: *const ::core::ffi::c_void, length: __u64);
@@ -286,6 +506,9 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn mutex_now() -> __u64;
+}
+unsafe extern "C" {
+    pub fn mutex_now_exact() -> __u64;
 }
 unsafe extern "C" {
     pub fn mutex_moment(unix_ns: *mut __u64, boot_ns: *mut __u64);

@@ -68,3 +68,36 @@ pub(crate) fn reader_netns() -> (u32, bool) {
     let is_first = unsafe { bindings::mutex_reader_netns(&mut netns) };
     (netns, is_first != 0)
 }
+
+/// A process.
+#[derive(Clone, Copy)]
+pub(crate) struct Process {
+    /// Its id.
+    pub(crate) pid: u32,
+    /// Its user, in the first user namespace.
+    pub(crate) uid: u32,
+    /// Its command, zero-terminated.
+    pub(crate) command: [u8; 16],
+}
+
+/// The current process.
+pub(crate) fn current() -> Process {
+    let mut process = Process { pid: 0, uid: 0, command: [0; 16] };
+    // SAFETY: All three may be written, the command in its whole length.
+    unsafe {
+        bindings::mutex_current(&mut process.pid, &mut process.uid, process.command.as_mut_ptr())
+    };
+    process
+}
+
+/// Whether the current process may change what concerns the whole host.
+pub(crate) fn may_administer() -> bool {
+    // SAFETY: May be called in process context.
+    unsafe { bindings::mutex_may_administer() }
+}
+
+/// Whether another line may be logged about what somebody else did.
+pub(crate) fn may_log() -> bool {
+    // SAFETY: May be called anywhere.
+    unsafe { bindings::mutex_may_log() }
+}

@@ -6,16 +6,19 @@ use core::ops::Deref;
 use core::ptr::NonNull;
 
 use kernel::prelude::*;
+use mutex_core::alert;
 use mutex_core::connection::Connection;
 use mutex_core::engine::Memory;
 use mutex_core::fd::Fd;
 use mutex_core::fd::FdSums;
 use mutex_core::index::Bucket;
 use mutex_core::latency::Octave;
+use mutex_core::monitor;
 use mutex_core::quality::Quality;
 
 use super::bindings;
 use super::percpu::PerCpu;
+use crate::watch::Watchers;
 
 /// A type of which all zeros are a value.
 ///
@@ -34,6 +37,10 @@ unsafe impl Zeroable for Bucket {}
 unsafe impl Zeroable for Quality {}
 // SAFETY: Integers and atomic integers only.
 unsafe impl Zeroable for Octave {}
+// SAFETY: Integers and atomic integers only.
+unsafe impl Zeroable for alert::Slot {}
+// SAFETY: Integers and atomic integers only.
+unsafe impl Zeroable for monitor::Slot {}
 // SAFETY: Integers only.
 unsafe impl Zeroable for FdSums {}
 
@@ -67,6 +74,13 @@ impl<T: Zeroable> Zeroed<T> {
         // INVARIANT: The memory is large enough, aligned to a page and zero, and all zeros are a
         // value of each element by `Zeroable`.
         Ok(Zeroed { first, length })
+    }
+}
+
+impl<T> Zeroed<T> {
+    /// Its memory: where it begins, and bytes.
+    pub(super) fn memory(&self) -> (*const c_void, u64) {
+        (self.first.as_ptr().cast(), (self.length * size_of::<T>()) as u64)
     }
 }
 
@@ -107,5 +121,7 @@ impl Memory for KernelMemory {
     type Octaves = Zeroed<Octave>;
     type Fds = Zeroed<Fd>;
     type Buckets = Zeroed<Bucket>;
+    type AlertSlots = Zeroed<alert::Slot>;
     type Cpus = PerCpu;
+    type System = Watchers;
 }

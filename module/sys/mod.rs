@@ -11,4 +11,5 @@ pub(crate) mod netfilter;
 pub(crate) mod percpu;
 pub(crate) mod probes;
 pub(crate) mod proc;
+pub(crate) mod rcu;
 pub(crate) mod work;

@@ -26,8 +26,8 @@ pub(crate) trait Hooked: Send + Sync {
     /// The CPUs' own parts, of which [`Seen`] gives this CPU's.
     fn cpus(&self) -> &PerCpu;
 
-    /// A packet passes; inside an RCU read side. No sleeping.
-    fn packet(&self, seen: &Seen<'_>);
+    /// A packet passes; inside an RCU read side. No sleeping. `WATCHED`: while a [`PacketWatch`] lives.
+    fn packet<const WATCHED: bool>(&self, seen: &Seen<'_>);
 
     /// A network namespace is gone; nothing of it is to come. May sleep.
     fn netns_gone(&self, netns: u32);
@@ -123,7 +123,8 @@ pub(crate) struct Hooks<T: Hooked> {
 
 impl<T: Hooked> Hooks<T> {
     const CALLS: bindings::mutex_hook_calls = bindings::mutex_hook_calls {
-        packet: Some(packet::<T>),
+        packet: Some(packet::<T, false>),
+        watched_packet: Some(packet::<T, true>),
         netns_gone: Some(netns_gone::<T>),
         netns_all_gone: Some(netns_all_gone::<T>),
     };
@@ -149,14 +150,17 @@ impl<T: Hooked> Drop for Hooks<T> {
 /// # Safety
 ///
 /// Called by the hooks, with the context that `Hooks` registered and a view of a packet.
-unsafe extern "C" fn packet<T: Hooked>(context: *mut c_void, view: *const bindings::mutex_view) {
+unsafe extern "C" fn packet<T: Hooked, const WATCHED: bool>(
+    context: *mut c_void,
+    view: *const bindings::mutex_view,
+) {
     // SAFETY: By the invariant of `Hooks` this points to a living `T`.
     let hooked = unsafe { &*context.cast::<T>() };
     // SAFETY: The hook passes a valid view that it does not change meanwhile.
     let view = unsafe { &*view };
     // SAFETY: The hook has pinned itself to the CPU for this call.
     let cpu = unsafe { hooked.cpus().this() };
-    hooked.packet(&Seen { view, cpu });
+    hooked.packet::<WATCHED>(&Seen { view, cpu });
 }
 
 /// # Safety
@@ -173,4 +177,24 @@ unsafe extern "C" fn netns_gone<T: Hooked>(context: *mut c_void, netns: u32) {
 unsafe extern "C" fn netns_all_gone<T: Hooked>(context: *mut c_void) {
     // SAFETY: By the invariant of `Hooks` this points to a living `T`.
     unsafe { &*context.cast::<T>() }.netns_all_gone();
+}
+
+/// While one lives, hooks say that packets are watched. Without one they pay nothing for it: what
+/// they call is patched into the code.
+pub(crate) struct PacketWatch(());
+
+impl PacketWatch {
+    /// Begins; may sleep.
+    pub(crate) fn new() -> Self {
+        // SAFETY: May be called in process context; undone by the drop.
+        unsafe { bindings::mutex_watch_packets(true) };
+        PacketWatch(())
+    }
+}
+
+impl Drop for PacketWatch {
+    fn drop(&mut self) {
+        // SAFETY: Pairs with `new`.
+        unsafe { bindings::mutex_watch_packets(false) };
+    }
 }

@@ -11,9 +11,13 @@ use kernel::prelude::*;
 use kernel::sync::Arc;
 use kernel::uaccess::UserPtr;
 use kernel::uaccess::UserSlice;
+use kernel::uaccess::UserSliceReader;
 use kernel::uaccess::UserSliceWriter;
+use mutex_core::config::WRITE_MAX;
 
 use super::bindings;
+use super::host;
+use super::memory::Zeroed;
 
 /// A file of text, made item by item.
 pub(crate) trait TextFile: Sized + Send {
@@ -32,6 +36,14 @@ pub(crate) trait TextFile: Sized + Send {
 
     /// Prints an item; nothing if it is gone. May be asked twice for the same one.
     fn show(&mut self, position: u64, out: &mut Line<'_>) -> fmt::Result;
+
+    /// Whether [`TextFile::write`] is for anything.
+    const WRITABLE: bool = false;
+
+    /// Takes what a process that may administer the network has written, at most [`WRITE_MAX`].
+    fn write(_context: &Self::Context, _bytes: &[u8]) -> Result {
+        Err(EINVAL)
+    }
 }
 
 /// A file of bytes, read from start to end, by several threads at once if they like.
@@ -46,8 +58,54 @@ pub(crate) trait StreamFile: Sized + Send + Sync {
     /// Opened by the current process.
     fn open(context: Arc<Self::Context>) -> Result<Pin<KBox<Self>>>;
 
-    /// Writes what comes next for userspace and says how many bytes; 0 at the end.
+    /// Writes what comes next for userspace and says how many bytes; 0 at the end. `EAGAIN` if more
+    /// will come later, where the file [`WAITS`](StreamFile::WAITS).
     fn read(&self, out: &mut UserSliceWriter) -> Result<usize>;
+
+    /// Whether a reader can wait for more.
+    const WAITS: bool = false;
+
+    /// Whether there is something to read, where the file waits. After that has changed somebody
+    /// calls [`wake`].
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    /// Whether [`StreamFile::write`] is for anything.
+    const WRITABLE: bool = false;
+
+    /// Takes what a process that may administer the network writes, and says how many bytes.
+    fn write(&self, _bytes: &mut UserSliceReader) -> Result<usize> {
+        Err(EINVAL)
+    }
+
+    /// Whether [`StreamFile::map`] is for anything.
+    const MAPPABLE: bool = false;
+
+    /// The parts of memory that a mapping shows, one after the other.
+    fn map(&self, _part: u32) -> Option<Mapped> {
+        None
+    }
+}
+
+/// Whole pages of a table that a mapping may show.
+pub(crate) struct Mapped {
+    memory: *const c_void,
+    bytes: u64,
+}
+
+impl Mapped {
+    /// All of a table, which must hold nothing that userspace may not see.
+    pub(crate) fn new<T>(table: &Zeroed<T>) -> Self {
+        let (memory, bytes) = table.memory();
+        Mapped { memory, bytes }
+    }
+}
+
+/// Wakes who waits for a file to have more. May be called anywhere.
+pub(crate) fn wake() {
+    // SAFETY: May be called anywhere.
+    unsafe { bindings::mutex_files_wake() };
 }
 
 /// Where text goes: gathered, and handed on when there is enough or at the end.
@@ -194,7 +252,34 @@ impl<F: TextFile> TextCalls<F> {
         close: Some(Self::close),
         seek: Some(Self::seek),
         show: Some(Self::show),
+        write: if F::WRITABLE { Some(Self::write) } else { None },
     };
+
+    /// # Safety
+    ///
+    /// Called for an opened file, with the context that its entry was added with and a buffer of
+    /// userspace.
+    unsafe extern "C" fn write(context: *mut c_void, user: *const c_void, length: u64) -> i64 {
+        // SAFETY: The kernel passes the context that the entry was added with.
+        let context = unsafe { share::<F::Context>(context) };
+        let write = || -> Result {
+            if !host::may_administer() {
+                return Err(EPERM);
+            }
+            let length = length as usize;
+            // Longer than any is so far that the file itself says what is wrong with it.
+            let mut bytes = KVec::new();
+            bytes.resize(length.min(WRITE_MAX + 1), 0, GFP_KERNEL)?;
+            UserSlice::new(UserPtr::from_ptr(user.cast_mut()), bytes.len())
+                .reader()
+                .read_slice(&mut bytes)?;
+            F::write(&context, &bytes)
+        };
+        match write() {
+            Ok(()) => length as i64,
+            Err(error) => error.to_errno().into(),
+        }
+    }
 
     /// # Safety
     ///
@@ -250,7 +335,56 @@ impl<F: StreamFile> StreamCalls<F> {
         open: Some(Self::open),
         close: Some(Self::close),
         read: Some(Self::read),
+        ready: if F::WAITS { Some(Self::ready) } else { None },
+        write: if F::WRITABLE { Some(Self::write) } else { None },
+        map: if F::MAPPABLE { Some(Self::map) } else { None },
     };
+
+    /// # Safety
+    ///
+    /// Called for an opened file, with what `open` gave.
+    unsafe extern "C" fn ready(state: *mut c_void) -> bool {
+        // SAFETY: `state` comes from `open` and is shared by all calls until `close`.
+        unsafe { &*state.cast::<F>() }.is_ready()
+    }
+
+    /// # Safety
+    ///
+    /// Called for an opened file, with what `open` gave and a buffer of userspace.
+    unsafe extern "C" fn write(state: *mut c_void, user: *const c_void, length: u64) -> i64 {
+        // SAFETY: `state` comes from `open` and is shared by all calls until `close`.
+        let file = unsafe { &*state.cast::<F>() };
+        if !host::may_administer() {
+            return EPERM.to_errno().into();
+        }
+        let user = UserPtr::from_ptr(user.cast_mut());
+        match file.write(&mut UserSlice::new(user, length as usize).reader()) {
+            Ok(bytes) => bytes as i64,
+            Err(error) => error.to_errno().into(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called for an opened file, with what `open` gave and two places to write to.
+    unsafe extern "C" fn map(
+        state: *mut c_void,
+        part: u32,
+        memory: *mut *const c_void,
+        bytes: *mut u64,
+    ) -> bool {
+        // SAFETY: `state` comes from `open` and is shared by all calls until `close`.
+        let file = unsafe { &*state.cast::<F>() };
+        let Some(mapped) = file.map(part) else {
+            return false;
+        };
+        // SAFETY: By the contract of this function.
+        unsafe {
+            *memory = mapped.memory;
+            *bytes = mapped.bytes;
+        }
+        true
+    }
 
     /// # Safety
     ///

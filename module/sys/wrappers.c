@@ -4,7 +4,10 @@
 #include <linux/cgroup.h>
 #include <linux/cpumask.h>
 #include <linux/crc32.h>
+#include <linux/delay.h>
 #include <linux/fs.h>
+#include <linux/irq_work.h>
+#include <linux/jump_label.h>
 #include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -12,14 +15,17 @@
 #include <linux/netfilter_ipv4.h>
 #include <linux/nsproxy.h>
 #include <linux/percpu.h>
+#include <linux/poll.h>
 #include <linux/proc_fs.h>
 #include <linux/random.h>
+#include <linux/ratelimit.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/timekeeping.h>
 #include <linux/tracepoint.h>
 #include <linux/uuid.h>
 #include <linux/vmalloc.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <net/dropreason.h>
 #include <net/ip.h>
@@ -99,11 +105,24 @@ static __always_inline void read_tcp(const struct sock *sk, struct mutex_tcp *tc
 	tcp->srtt = srtt >> 3;
 }
 
+static DEFINE_STATIC_KEY_FALSE(packets_watched);
+
 static __always_inline void deliver(const struct mutex_view *view)
 {
 	mutex_pin();
-	hook_calls->packet(hook_context, view);
+	if (static_branch_unlikely(&packets_watched))
+		hook_calls->watched_packet(hook_context, view);
+	else
+		hook_calls->packet(hook_context, view);
 	mutex_unpin();
+}
+
+void mutex_watch_packets(bool watch)
+{
+	if (watch)
+		static_branch_inc(&packets_watched);
+	else
+		static_branch_dec(&packets_watched);
 }
 
 /* Apart, so that other packets need no room for the copy. */
@@ -448,18 +467,6 @@ static void probe_drop(void *unused, struct sk_buff *skb, void *location, enum s
 	leave_probe();
 }
 
-static void release(struct socket *socket)
-{
-	const struct sock *sk = socket->sk;
-
-	if (!sk || sk->sk_protocol == IPPROTO_TCP)
-		return;
-	/* Not pinned: interrupts can be off here, where bottom halves cannot be let on again. */
-	rcu_read_lock();
-	probe_calls->release(probe_context, (unsigned long)sk, SOCK_INODE(socket)->i_ino);
-	rcu_read_unlock();
-}
-
 /* Tracepoints that are found by name, because the kernel does not export them. */
 static struct probe {
 	const char *name;
@@ -483,6 +490,18 @@ static void find_probe(struct tracepoint *tracepoint, void *unused)
 }
 
 #ifdef CONFIG_KPROBES
+static void release(struct socket *socket)
+{
+	const struct sock *sk = socket->sk;
+
+	if (!sk || sk->sk_protocol == IPPROTO_TCP)
+		return;
+	/* Not pinned: interrupts can be off here, where bottom halves cannot be let on again. */
+	rcu_read_lock();
+	probe_calls->release(probe_context, (unsigned long)sk, SOCK_INODE(socket)->i_ino);
+	rcu_read_unlock();
+}
+
 static int release_called(struct kprobe *unused, struct pt_regs *registers)
 {
 	release((struct socket *)regs_get_kernel_argument(registers, 0));
@@ -678,9 +697,51 @@ static int text_release(struct inode *inode, struct file *opened)
 	return seq_release(inode, opened);
 }
 
+/* Who waits for a file to have more: readers, poll and epoll. */
+static DECLARE_WAIT_QUEUE_HEAD(waiters);
+static bool removing;
+
+static void wake_waiters(struct irq_work *unused)
+{
+	wake_up_interruptible_all(&waiters);
+}
+
+/* Packets wake from contexts that may hold any lock; an interrupt of its own does not. */
+static struct irq_work waker = IRQ_WORK_INIT(wake_waiters);
+
+void mutex_files_wake(void)
+{
+	if (waitqueue_active(&waiters))
+		irq_work_queue(&waker);
+}
+
+static __poll_t text_poll(struct file *opened, struct poll_table_struct *table)
+{
+	const struct mutex_file *file = pde_data(file_inode(opened));
+	struct seq_file *seq = opened->private_data;
+	bool more;
+
+	poll_wait(opened, &waiters, table);
+	mutex_lock(&seq->lock);
+	more = seq->count || file->text->seek(seq->private, seq->index) >= 0;
+	mutex_unlock(&seq->lock);
+	return more || READ_ONCE(removing) ? EPOLLIN | EPOLLRDNORM : 0;
+}
+
+static ssize_t text_write(struct file *opened, const char __user *user, size_t length, loff_t *unused)
+{
+	const struct mutex_file *file = pde_data(file_inode(opened));
+
+	if (!file->text->write)
+		return -EINVAL;
+	return file->text->write(file->context, (const void __force *)user, length);
+}
+
 static const struct proc_ops text_operations = {
 	.proc_open = text_open,
 	.proc_read_iter = seq_read_iter,
+	.proc_write = text_write,
+	.proc_poll = text_poll,
 	.proc_lseek = seq_lseek,
 	.proc_release = text_release,
 };
@@ -699,8 +760,85 @@ static int stream_file_open(struct inode *inode, struct file *opened)
 static ssize_t stream_file_read(struct file *opened, char __user *user, size_t length, loff_t *unused)
 {
 	const struct mutex_file *file = pde_data(file_inode(opened));
+	const struct mutex_stream_calls *stream = file->stream;
+	void *state = opened->private_data;
 
-	return file->stream->read(opened->private_data, (void __force *)user, length);
+	for (;;) {
+		ssize_t result = stream->read(state, (void __force *)user, length);
+
+		if (result != -EAGAIN || !stream->ready || (opened->f_flags & O_NONBLOCK))
+			return result;
+		if (READ_ONCE(removing))
+			return 0;
+		if (wait_event_interruptible(waiters, stream->ready(state) || READ_ONCE(removing)))
+			return -ERESTARTSYS;
+	}
+}
+
+static ssize_t stream_file_write(struct file *opened, const char __user *user, size_t length,
+				 loff_t *unused)
+{
+	const struct mutex_file *file = pde_data(file_inode(opened));
+
+	if (!file->stream->write)
+		return -EINVAL;
+	return file->stream->write(opened->private_data, (const void __force *)user, length);
+}
+
+static __poll_t stream_file_poll(struct file *opened, struct poll_table_struct *table)
+{
+	const struct mutex_file *file = pde_data(file_inode(opened));
+
+	poll_wait(opened, &waiters, table);
+	if (!file->stream->ready || file->stream->ready(opened->private_data) || READ_ONCE(removing))
+		return EPOLLIN | EPOLLRDNORM;
+	return 0;
+}
+
+static int map_part(struct vm_area_struct *vma, unsigned long *at, const void *memory, u64 bytes)
+{
+	u64 offset;
+
+	for (offset = 0; offset < bytes; offset += PAGE_SIZE) {
+		int error;
+
+		if (*at >= vma->vm_end)
+			return 0;
+		error = vm_insert_page(vma, *at, vmalloc_to_page(memory + offset));
+		if (error)
+			return error;
+		*at += PAGE_SIZE;
+	}
+	return 0;
+}
+
+/* All pages at once, so that a mapping needs the module no more: pages that are
+ * still mapped outlive it. */
+static int stream_file_map(struct file *opened, struct vm_area_struct *vma)
+{
+	const struct mutex_file *file = pde_data(file_inode(opened));
+	unsigned long at = vma->vm_start;
+	const void *memory;
+	u32 part;
+	u64 bytes;
+
+	if (!file->stream->map)
+		return -ENODEV;
+	if (vma->vm_pgoff)
+		return -EINVAL;
+	if (vma->vm_flags & VM_WRITE)
+		return -EPERM;
+	vm_flags_mod(vma, VM_DONTEXPAND | VM_DONTDUMP, VM_MAYWRITE | VM_MAYEXEC);
+	for (part = 0; file->stream->map(opened->private_data, part, &memory, &bytes); part++) {
+		int error = map_part(vma, &at, memory, bytes);
+
+		if (error)
+			return error;
+	}
+	if (!part)
+		return -EPERM;
+	/* More than there is. */
+	return at < vma->vm_end ? -EINVAL : 0;
 }
 
 static int stream_file_release(struct inode *inode, struct file *opened)
@@ -714,6 +852,9 @@ static int stream_file_release(struct inode *inode, struct file *opened)
 static const struct proc_ops stream_operations = {
 	.proc_open = stream_file_open,
 	.proc_read = stream_file_read,
+	.proc_write = stream_file_write,
+	.proc_poll = stream_file_poll,
+	.proc_mmap = stream_file_map,
 	.proc_release = stream_file_release,
 };
 
@@ -723,6 +864,7 @@ int mutex_files_create(const struct mutex_file *files, __u32 count)
 {
 	u32 i;
 
+	removing = false;
 	directory = proc_mkdir("mutex", NULL);
 	if (!directory)
 		return -ENOMEM;
@@ -742,7 +884,38 @@ int mutex_files_create(const struct mutex_file *files, __u32 count)
 
 void mutex_files_remove(void)
 {
+	/* Whoever reads and waits has to leave before the files can go. */
+	WRITE_ONCE(removing, true);
+	wake_up_interruptible_all(&waiters);
 	proc_remove(directory);
+	irq_work_sync(&waker);
+	/* A poll that is under way still stands in the queue, which goes with the
+	 * module; so does an epoll, which is told to forget it. */
+	wake_up_pollfree(&waiters);
+	while (waitqueue_active(&waiters)) {
+		wake_up_interruptible_all(&waiters);
+		msleep(1);
+	}
+	synchronize_rcu();
+}
+
+bool mutex_may_administer(void)
+{
+	return capable(CAP_NET_ADMIN);
+}
+
+void mutex_current(__u32 *pid, __u32 *uid, __u8 command[16])
+{
+	*pid = task_tgid_nr(current);
+	*uid = from_kuid(&init_user_ns, current_uid());
+	strscpy_pad(command, current->group_leader->comm, 16);
+}
+
+bool mutex_may_log(void)
+{
+	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 10);
+
+	return __ratelimit(&limit);
 }
 
 void mutex_seq_write(struct seq_file *seq, const void *bytes, __u64 length)
@@ -811,6 +984,16 @@ int mutex_percpu_next(int cpu)
 }
 
 /* The rest */
+
+void mutex_read_lock(void)
+{
+	rcu_read_lock();
+}
+
+void mutex_read_unlock(void)
+{
+	rcu_read_unlock();
+}
 
 void mutex_grace_period(void)
 {

@@ -10,6 +10,9 @@
 #define MUTEX_WRAPPERS_H
 
 #include <linux/types.h>
+#ifndef __KERNEL__
+#include <stdbool.h> /* For who makes bindings.rs. */
+#endif
 
 struct seq_file;
 struct sk_buff;
@@ -74,6 +77,8 @@ int mutex_owner_of(const struct mutex_view *view, __u16 source_port, __u16 desti
 struct mutex_hook_calls {
 	/* A packet, inside an RCU read side, pinned to the CPU. */
 	void (*packet)(void *context, const struct mutex_view *view);
+	/* The same while somebody watches packets, see mutex_watch_packets(). */
+	void (*watched_packet)(void *context, const struct mutex_view *view);
 	/* A network namespace is gone: no packet of it is to come. May sleep. */
 	void (*netns_gone)(void *context, __u32 netns);
 	/* All namespaces that went together have been named. May sleep. */
@@ -150,19 +155,27 @@ void mutex_work_stop(void);
 
 /* Text files in /proc/mutex. `open` gives a state or an ERR_PTR; `seek` gives
  * the first item at or after `position`, or a negative number if there is none;
- * `show` prints an item. */
+ * `show` prints an item; `write`, if it is set, takes bytes from userspace. One
+ * call at a time for each open file, but for `write`. */
 struct mutex_text_calls {
 	void *(*open)(void *context);
 	void (*close)(void *state);
 	__s64 (*seek)(void *state, __u64 position);
 	int (*show)(void *state, struct seq_file *seq, __u64 position);
+	__s64 (*write)(void *context, const void *user, __u64 length);
 };
 
-/* Binary files in /proc/mutex that are read from start to end. */
+/* Binary files in /proc/mutex that are read from start to end. Where `ready` is
+ * set, a read that gives -EAGAIN is tried again when it says so; `write`, if it is
+ * set, takes bytes from userspace; `map`, if it is set, says what of the module's
+ * memory is mapped: it is called until it returns false. */
 struct mutex_stream_calls {
 	void *(*open)(void *context);
 	void (*close)(void *state);
 	__s64 (*read)(void *state, void *user, __u64 length);
+	bool (*ready)(void *state);
+	__s64 (*write)(void *state, const void *user, __u64 length);
+	bool (*map)(void *state, __u32 part, const void **memory, __u64 *bytes);
 };
 
 /* A file; `text` or `stream` is set. The strings and tables live as long as the
@@ -179,6 +192,19 @@ struct mutex_file {
 int mutex_files_create(const struct mutex_file *files, __u32 count);
 /* When it returns every open file is closed, and no call is running. */
 void mutex_files_remove(void);
+/* Wakes who waits for a file to have more. May be called anywhere. */
+void mutex_files_wake(void);
+/* Whether the current process may change what concerns the whole host. */
+bool mutex_may_administer(void);
+/* The current process. */
+void mutex_current(__u32 *pid, __u32 *uid, __u8 command[16]);
+/* Lets hooks know whether anybody watches packets; pairs. May sleep. */
+void mutex_watch_packets(bool watch);
+/* True at most ten times in five seconds. */
+bool mutex_may_log(void);
+/* RCU read sides of one's own. */
+void mutex_read_lock(void);
+void mutex_read_unlock(void);
 void mutex_seq_write(struct seq_file *seq, const void *bytes, __u64 length);
 
 /* The current process's network namespace; returns whether it is the first. */

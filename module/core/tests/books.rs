@@ -15,6 +15,8 @@ use std::sync::MutexGuard;
 use std::sync::RwLock;
 
 use mutex_core::abi::*;
+use mutex_core::alarm::Unwatched;
+use mutex_core::alert;
 use mutex_core::config::Config;
 use mutex_core::connection::Connection;
 use mutex_core::counters::Direction;
@@ -100,7 +102,9 @@ impl Memory for Host {
     type Octaves = Vec<Octave>;
     type Fds = Vec<Fd>;
     type Buckets = Vec<Bucket>;
+    type AlertSlots = Vec<alert::Slot>;
     type Cpus = HostCpus;
+    type System = Unwatched;
 }
 
 #[derive(Default)]
@@ -146,7 +150,9 @@ impl Books {
             connection_buckets: many(buckets_for(connections)),
             fds: many(fds as usize),
             fd_buckets: many(buckets_for(fds)),
+            alerts: many(100),
             cpus: HostCpus(many(cpus)),
+            system: Unwatched,
             random: [11, 22, 33, 44, 55, 66, 77, 88]
                 .map(|n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             config,
@@ -182,7 +188,7 @@ impl Books {
             clock: || 0,
         };
         let _read_side = self.rcu.read().expect("nobody panics in a read side");
-        self.engine.count(&self.pin(cpu), &buffer, |_| packet.owner());
+        self.engine.count::<false, _>(&self.pin(cpu), &buffer, |_| packet.owner());
     }
 
     fn sweep(&self, cpu: usize, sweep: Sweep, now: u64) {
@@ -191,7 +197,7 @@ impl Books {
         self.grace_period();
         loop {
             let shelf = &mut *self.shelf.lock().expect("no panic");
-            if !shelf.ledger.settle(&self.engine, &mut limbo, &mut shelf.readers) {
+            if !shelf.ledger.settle(&self.engine, &mut limbo, &mut shelf.readers, now) {
                 break;
             }
         }
@@ -307,7 +313,8 @@ impl Seen {
             }
             MUTEX_BLOCK_FD => self.fds.push(mutex_fd::take(record).0),
             MUTEX_BLOCK_END => self.end = mutex_end::take(record).0,
-            _ => assert_eq!(kind, MUTEX_BLOCK_STATUS),
+            MUTEX_BLOCK_STATUS | MUTEX_BLOCK_QUALITY | MUTEX_BLOCK_LATENCY => {}
+            _ => panic!("there is no block {kind}"),
         }
     }
 

@@ -2,6 +2,8 @@
 
 //! The kernel module's own code writes an image, and this library reads it.
 
+use mutex_core::alarm::Unwatched;
+use mutex_core::alert;
 use mutex_core::config::Config;
 use mutex_core::connection::Connection;
 use mutex_core::cpu::Cpu;
@@ -17,8 +19,10 @@ use mutex_core::fd::FdSums;
 use mutex_core::fd::Owner;
 use mutex_core::index::Bucket;
 use mutex_core::index::buckets_for;
+use mutex_core::latency::Octave;
 use mutex_core::ledger::Ledger;
 use mutex_core::parse::Family;
+use mutex_core::quality::Quality;
 use mutex_core::snapshot;
 use mutex_core::snapshot::BLOCK_BYTES;
 use mutex_core::snapshot::Cursor;
@@ -56,9 +60,13 @@ struct Host;
 
 impl Memory for Host {
     type Connections = Vec<Connection>;
+    type Qualities = Vec<Quality>;
+    type Octaves = Vec<Octave>;
     type Fds = Vec<Fd>;
     type Buckets = Vec<Bucket>;
+    type AlertSlots = Vec<alert::Slot>;
     type Cpus = OneCpu;
+    type System = Unwatched;
 }
 
 fn many<T: Default>(count: usize) -> Vec<T> {
@@ -69,10 +77,14 @@ fn many<T: Default>(count: usize) -> Vec<T> {
 fn engine() -> Engine<Host> {
     let parts = Parts {
         connections: many(128),
+        qualities: many(128),
+        octaves: many(64),
         connection_buckets: many(buckets_for(128)),
         fds: many(128),
         fd_buckets: many(buckets_for(128)),
+        alerts: many(100),
         cpus: OneCpu::default(),
+        system: Unwatched,
         random: [1, 2, 3, 4, 5, 6, 7, 8].map(|n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
         config: Config::new(),
         now: 0,
@@ -100,20 +112,20 @@ fn send(engine: &Engine<Host>, port: u16, length: u16) {
         interface: 2,
         now: 5,
         has_socket: true,
+        tcp: None,
+        clock: || 5,
     };
     let owner = Owner { socket: 1, inode: 99, pid: 4711, ..Owner::default() };
-    engine.count(&engine.cpus(), &buffer, |_| Ownership::Process(owner));
+    engine.count::<false, _>(&engine.cpus(), &buffer, |_| Ownership::Process(owner));
 }
+
+const MOMENT: Moment = Moment { unix: 1010, boot: 10 };
 
 fn image(engine: &Engine<Host>, filtered: bool) -> Vec<u8> {
     let ledger = Ledger::default();
-    let mut cursor = Cursor::new(many::<FdSums>(128), None, 1000);
-    let mut image = snapshot::Image::new(Origin {
-        moment: Moment { unix: 1010, boot: 10 },
-        boot_id: [9; 16],
-        netns: 7,
-        filtered,
-    });
+    let mut cursor = Cursor::new(many::<FdSums>(128), None, MOMENT);
+    let mut image =
+        snapshot::Image::new(Origin { moment: MOMENT, boot_id: [9; 16], netns: 7, filtered });
     let mut bytes = Vec::new();
     let mut block = vec![0; BLOCK_BYTES];
     loop {
