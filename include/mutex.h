@@ -390,6 +390,62 @@ struct mutex_packet {
 	__u8 reserved[5];
 };
 
+/* "MUTEXLIV", as a little-endian integer: what a mapping of /proc/mutex/snapshot
+ * begins with. */
+#define MUTEX_LIVE_MAGIC 0x56494c584554554dULL
+
+/* A mapping of /proc/mutex/snapshot (read-only, from offset 0, as long as wanted
+ * up to `bytes`; in the first network namespace only) shows the records of the
+ * connections while they are written: one struct mutex_live_header and, from
+ * `first_record` on, `records` of struct mutex_live_connection.
+ *
+ * To read a record: load `generation` (acquire); it is a connection's while that
+ * is odd. Copy the fields and each flow, a flow anew until its `sequence` was even
+ * and the same before and after. If `generation` is still the same, that is the
+ * connection. What has ended and what an image adds up is not here. */
+struct mutex_live_header {
+	__u64 magic;		/* MUTEX_LIVE_MAGIC */
+	__u32 version;		/* MUTEX_VERSION */
+	__u32 record_size;	/* bytes from one record to the next */
+	__u64 first_record;	/* bytes from `magic` to the first record */
+	__u64 records;		/* in use or not */
+	__u64 bytes;		/* that there are to map */
+};
+
+/* One direction. */
+struct mutex_live_flow {
+	__u32 sequence;		/* odd while somebody writes */
+	__u32 interface;	/* index of the interface of the first packet, 0 if none */
+	__u64 last_seen_ns;	/* since boot, suspend included; 0 if there was no packet */
+	struct mutex_traffic traffic;
+	__u64 window_base;	/* `traffic.bytes` when the second of last_seen_ns began */
+	__u64 previous_window;	/* bytes in the second before that */
+};
+
+struct mutex_live_connection {
+	__u8 local_address[16];	/* IPv4 as ::ffff:a.b.c.d */
+	__u8 remote_address[16];
+	__u16 local_port;
+	__u16 remote_port;
+	__u32 netns;		/* inode number of the network namespace */
+	__u8 protocol;		/* as in the IP header */
+	__u8 family;		/* 4 or 6 */
+	__u8 forwarded;		/* 1: passes through this host; `local` is its initiator */
+	__u8 reserved;
+	__u32 scope;		/* interface index of a link-local address, else 0 */
+	__u32 generation;	/* odd while this is a connection's; another one each time */
+	__u32 state;		/* MUTEX_STATE_* in the lowest byte, the rest is internal */
+	__u32 internal[2];
+	struct mutex_live_flow received;
+	struct mutex_live_flow sent;
+	__u64 id;
+	__u64 first_seen_ns;	/* since boot, suspend included */
+	__u64 internal2;
+	__u64 cgroup;		/* cgroup id of the owning socket, 0 if unknown */
+	__u32 uid;		/* of the owning socket, MUTEX_UID_UNKNOWN if unknown */
+	__u32 internal3[7];
+};
+
 struct mutex_end {
 	__u64 connections;	/* mutex_connection records in the image */
 	__u64 fds;		/* mutex_fd records in the image */
@@ -419,6 +475,9 @@ MUTEX_SIZE(struct mutex_end, 24);
 MUTEX_SIZE(struct mutex_events_header, 40);
 MUTEX_SIZE(struct mutex_event, 32);
 MUTEX_SIZE(struct mutex_packet, 80);
+MUTEX_SIZE(struct mutex_live_header, 40);
+MUTEX_SIZE(struct mutex_live_flow, 64);
+MUTEX_SIZE(struct mutex_live_connection, 256);
 #undef MUTEX_SIZE
 
 #endif /* MUTEX_H */

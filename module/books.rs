@@ -2,11 +2,17 @@
 
 //! The books of the loaded module: the engine, and what is kept behind locks beside it.
 
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
+
 use kernel::new_mutex;
+use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 use kernel::sync::Mutex;
+use mutex_core::abi::*;
 use mutex_core::config::Config;
+use mutex_core::connection::Connection;
 use mutex_core::engine::Engine;
 use mutex_core::fd::FdSums;
 use mutex_core::ledger::Ledger;
@@ -16,6 +22,7 @@ use mutex_core::ledger::Sweep;
 use mutex_core::ledger::Sweeper;
 use mutex_core::snapshot::Cursor;
 use mutex_core::snapshot::Moment;
+use mutex_core::wire::Wire;
 
 use crate::sys::host;
 use crate::sys::memory::KernelMemory;
@@ -36,6 +43,8 @@ const SETTLED_AT_ONCE: usize = 64;
 pub(crate) struct Books {
     engine: Engine<KernelMemory>,
     boot_id: [u8; 16],
+    /// What a mapping of the records begins with: a page.
+    live_header: Zeroed<AtomicU64>,
     #[pin]
     sweeper: Mutex<Sweeper>,
     #[pin]
@@ -73,9 +82,11 @@ impl Readers for ReaderList {
 impl Books {
     /// Opens the books on that engine.
     pub(crate) fn new(engine: Engine<KernelMemory>) -> Result<Arc<Self>> {
+        let live_header = live_header(&engine)?;
         Arc::pin_init(
             pin_init!(Books {
                 engine,
+                live_header,
                 boot_id: host::boot_id(),
                 sweeper <- new_mutex!(Sweeper::default(), "mutex_sweeper"),
                 shelf <- new_mutex!(
@@ -105,6 +116,11 @@ impl Books {
     /// The kernel's boot id.
     pub(crate) fn boot_id(&self) -> [u8; 16] {
         self.boot_id
+    }
+
+    /// What a mapping of the records begins with, before the records themselves.
+    pub(crate) fn live_header(&self) -> &Zeroed<AtomicU64> {
+        &self.live_header
     }
 
     /// Looks into the shelf.
@@ -141,6 +157,26 @@ impl Books {
         sweeper.expire_fds(engine, pin, now, sweep, &mut shelf.readers);
         engine.is_under_pressure()
     }
+}
+
+fn live_header(engine: &Engine<KernelMemory>) -> Result<Zeroed<AtomicU64>> {
+    let records = engine.connections().records();
+    let bytes = PAGE_SIZE + size_of_val(records).next_multiple_of(PAGE_SIZE);
+    let header = mutex_live_header {
+        magic: MUTEX_LIVE_MAGIC,
+        version: MUTEX_VERSION,
+        record_size: size_of::<Connection>() as u32,
+        first_record: PAGE_SIZE as u64,
+        records: records.len() as u64,
+        bytes: bytes as u64,
+    };
+    let mut wire = [0; mutex_live_header::SIZE];
+    header.put(&mut wire);
+    let page = Zeroed::<AtomicU64>::new(PAGE_SIZE / size_of::<u64>())?;
+    for (word, bytes) in page.iter().zip(wire.chunks_exact(size_of::<u64>())) {
+        word.store(u64::take(bytes).0, Relaxed);
+    }
+    Ok(page)
 }
 
 impl Shelf {

@@ -71,6 +71,7 @@ pub const MUTEX_EVENT_PACKET: u32 = 4;
 pub const MUTEX_EVENTS_MAGIC: u64 = 6077120992605656397;
 pub const MUTEX_UID_UNKNOWN: u32 = 4294967295;
 pub const MUTEX_COMMAND_SIZE: u32 = 16;
+pub const MUTEX_LIVE_MAGIC: u64 = 6217584702565668173;
 pub type __u8 = ::core::ffi::c_uchar;
 pub type __u16 = ::core::ffi::c_ushort;
 pub type __u32 = ::core::ffi::c_uint;
@@ -695,6 +696,133 @@ const _: () = {
         [::core::mem::offset_of!(mutex_packet, direction) - 74usize];
     ["Offset of field: mutex_packet::reserved"]
         [::core::mem::offset_of!(mutex_packet, reserved) - 75usize];
+};
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone, PartialEq, Eq)]
+pub struct mutex_live_header {
+    pub magic: __u64,
+    pub version: __u32,
+    pub record_size: __u32,
+    pub first_record: __u64,
+    pub records: __u64,
+    pub bytes: __u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of mutex_live_header"][::core::mem::size_of::<mutex_live_header>() - 40usize];
+    ["Alignment of mutex_live_header"][::core::mem::align_of::<mutex_live_header>() - 8usize];
+    ["Offset of field: mutex_live_header::magic"]
+        [::core::mem::offset_of!(mutex_live_header, magic) - 0usize];
+    ["Offset of field: mutex_live_header::version"]
+        [::core::mem::offset_of!(mutex_live_header, version) - 8usize];
+    ["Offset of field: mutex_live_header::record_size"]
+        [::core::mem::offset_of!(mutex_live_header, record_size) - 12usize];
+    ["Offset of field: mutex_live_header::first_record"]
+        [::core::mem::offset_of!(mutex_live_header, first_record) - 16usize];
+    ["Offset of field: mutex_live_header::records"]
+        [::core::mem::offset_of!(mutex_live_header, records) - 24usize];
+    ["Offset of field: mutex_live_header::bytes"]
+        [::core::mem::offset_of!(mutex_live_header, bytes) - 32usize];
+};
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone, PartialEq, Eq)]
+pub struct mutex_live_flow {
+    pub sequence: __u32,
+    pub interface: __u32,
+    pub last_seen_ns: __u64,
+    pub traffic: mutex_traffic,
+    pub window_base: __u64,
+    pub previous_window: __u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of mutex_live_flow"][::core::mem::size_of::<mutex_live_flow>() - 64usize];
+    ["Alignment of mutex_live_flow"][::core::mem::align_of::<mutex_live_flow>() - 8usize];
+    ["Offset of field: mutex_live_flow::sequence"]
+        [::core::mem::offset_of!(mutex_live_flow, sequence) - 0usize];
+    ["Offset of field: mutex_live_flow::interface"]
+        [::core::mem::offset_of!(mutex_live_flow, interface) - 4usize];
+    ["Offset of field: mutex_live_flow::last_seen_ns"]
+        [::core::mem::offset_of!(mutex_live_flow, last_seen_ns) - 8usize];
+    ["Offset of field: mutex_live_flow::traffic"]
+        [::core::mem::offset_of!(mutex_live_flow, traffic) - 16usize];
+    ["Offset of field: mutex_live_flow::window_base"]
+        [::core::mem::offset_of!(mutex_live_flow, window_base) - 48usize];
+    ["Offset of field: mutex_live_flow::previous_window"]
+        [::core::mem::offset_of!(mutex_live_flow, previous_window) - 56usize];
+};
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone, PartialEq, Eq)]
+pub struct mutex_live_connection {
+    pub local_address: [__u8; 16usize],
+    pub remote_address: [__u8; 16usize],
+    pub local_port: __u16,
+    pub remote_port: __u16,
+    pub netns: __u32,
+    pub protocol: __u8,
+    pub family: __u8,
+    pub forwarded: __u8,
+    pub reserved: __u8,
+    pub scope: __u32,
+    pub generation: __u32,
+    pub state: __u32,
+    pub internal: [__u32; 2usize],
+    pub received: mutex_live_flow,
+    pub sent: mutex_live_flow,
+    pub id: __u64,
+    pub first_seen_ns: __u64,
+    pub internal2: __u64,
+    pub cgroup: __u64,
+    pub uid: __u32,
+    pub internal3: [__u32; 7usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of mutex_live_connection"][::core::mem::size_of::<mutex_live_connection>() - 256usize];
+    ["Alignment of mutex_live_connection"]
+        [::core::mem::align_of::<mutex_live_connection>() - 8usize];
+    ["Offset of field: mutex_live_connection::local_address"]
+        [::core::mem::offset_of!(mutex_live_connection, local_address) - 0usize];
+    ["Offset of field: mutex_live_connection::remote_address"]
+        [::core::mem::offset_of!(mutex_live_connection, remote_address) - 16usize];
+    ["Offset of field: mutex_live_connection::local_port"]
+        [::core::mem::offset_of!(mutex_live_connection, local_port) - 32usize];
+    ["Offset of field: mutex_live_connection::remote_port"]
+        [::core::mem::offset_of!(mutex_live_connection, remote_port) - 34usize];
+    ["Offset of field: mutex_live_connection::netns"]
+        [::core::mem::offset_of!(mutex_live_connection, netns) - 36usize];
+    ["Offset of field: mutex_live_connection::protocol"]
+        [::core::mem::offset_of!(mutex_live_connection, protocol) - 40usize];
+    ["Offset of field: mutex_live_connection::family"]
+        [::core::mem::offset_of!(mutex_live_connection, family) - 41usize];
+    ["Offset of field: mutex_live_connection::forwarded"]
+        [::core::mem::offset_of!(mutex_live_connection, forwarded) - 42usize];
+    ["Offset of field: mutex_live_connection::reserved"]
+        [::core::mem::offset_of!(mutex_live_connection, reserved) - 43usize];
+    ["Offset of field: mutex_live_connection::scope"]
+        [::core::mem::offset_of!(mutex_live_connection, scope) - 44usize];
+    ["Offset of field: mutex_live_connection::generation"]
+        [::core::mem::offset_of!(mutex_live_connection, generation) - 48usize];
+    ["Offset of field: mutex_live_connection::state"]
+        [::core::mem::offset_of!(mutex_live_connection, state) - 52usize];
+    ["Offset of field: mutex_live_connection::internal"]
+        [::core::mem::offset_of!(mutex_live_connection, internal) - 56usize];
+    ["Offset of field: mutex_live_connection::received"]
+        [::core::mem::offset_of!(mutex_live_connection, received) - 64usize];
+    ["Offset of field: mutex_live_connection::sent"]
+        [::core::mem::offset_of!(mutex_live_connection, sent) - 128usize];
+    ["Offset of field: mutex_live_connection::id"]
+        [::core::mem::offset_of!(mutex_live_connection, id) - 192usize];
+    ["Offset of field: mutex_live_connection::first_seen_ns"]
+        [::core::mem::offset_of!(mutex_live_connection, first_seen_ns) - 200usize];
+    ["Offset of field: mutex_live_connection::internal2"]
+        [::core::mem::offset_of!(mutex_live_connection, internal2) - 208usize];
+    ["Offset of field: mutex_live_connection::cgroup"]
+        [::core::mem::offset_of!(mutex_live_connection, cgroup) - 216usize];
+    ["Offset of field: mutex_live_connection::uid"]
+        [::core::mem::offset_of!(mutex_live_connection, uid) - 224usize];
+    ["Offset of field: mutex_live_connection::internal3"]
+        [::core::mem::offset_of!(mutex_live_connection, internal3) - 228usize];
 };
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone, PartialEq, Eq)]

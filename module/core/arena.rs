@@ -55,6 +55,11 @@ impl<T: Linked, A: Deref<Target = [T]>> Arena<A> {
         &self.records
     }
 
+    /// The table that they are in.
+    pub fn table(&self) -> &A {
+        &self.records
+    }
+
     /// Records from `start` on that were ever used, with their numbers.
     pub fn ever_used<'a>(&'a self, start: u32) -> impl Iterator<Item = (u32, &'a T)>
     where

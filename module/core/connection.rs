@@ -143,6 +143,23 @@ pub(crate) struct Details {
     pub(crate) timing: Timing,
 }
 
+/// What `include/mutex.h` says of a mapped record, which is this record itself.
+const _: () = {
+    use core::mem::offset_of;
+    type Live = mutex_live_connection;
+    assert!(size_of::<Connection>() == size_of::<Live>());
+    assert!(offset_of!(Connection, key) == offset_of!(Live, local_address));
+    assert!(offset_of!(Connection, generation) == offset_of!(Live, generation));
+    assert!(offset_of!(Connection, meta) == offset_of!(Live, state));
+    assert!(offset_of!(Connection, received) == offset_of!(Live, received));
+    assert!(offset_of!(Connection, sent) == offset_of!(Live, sent));
+    let details = offset_of!(Connection, details);
+    assert!(details + offset_of!(Details, id) == offset_of!(Live, id));
+    assert!(details + offset_of!(Details, first_seen) == offset_of!(Live, first_seen_ns));
+    assert!(details + offset_of!(Details, cgroup) == offset_of!(Live, cgroup));
+    assert!(details + offset_of!(Details, uid) == offset_of!(Live, uid));
+};
+
 impl Linked for Connection {
     fn next(&self) -> &AtomicU32 {
         &self.next

@@ -176,6 +176,19 @@ pub struct Flow {
     previous_window: AtomicU64,
 }
 
+/// What `include/mutex.h` says of a mapped flow, which is this one itself.
+const _: () = {
+    use core::mem::offset_of;
+    type Live = crate::abi::mutex_live_flow;
+    assert!(size_of::<Flow>() == size_of::<Live>());
+    assert!(offset_of!(Flow, sequence) == offset_of!(Live, sequence));
+    assert!(offset_of!(Flow, last_seen) == offset_of!(Live, last_seen_ns));
+    assert!(offset_of!(Flow, packets) == offset_of!(Live, traffic));
+    assert!(offset_of!(Flow, payload) + 8 == offset_of!(Live, window_base));
+    assert!(offset_of!(Flow, window_base) == offset_of!(Live, window_base));
+    assert!(offset_of!(Flow, previous_window) == offset_of!(Live, previous_window));
+};
+
 /// A consistent copy of a [`Flow`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowCopy {

@@ -255,6 +255,7 @@ wire_record!(mutex_packet {
     direction,
     reserved,
 });
+wire_record!(mutex_live_header { magic, version, record_size, first_record, records, bytes });
 wire_record!(mutex_end { connections, fds, bytes });
 
 #[cfg(test)]

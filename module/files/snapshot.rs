@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! /proc/mutex/snapshot: all of the books in one binary image, see `include/mutex.h`.
+//! /proc/mutex/snapshot: all of the books in one binary image, and, mapped, the records of the
+//! connections as they are; see `include/mutex.h`.
 
 use core::pin::Pin;
 
@@ -18,11 +19,15 @@ use super::only_netns;
 use crate::books::Books;
 use crate::books::Reader;
 use crate::sys::host;
+use crate::sys::proc::Mapped;
 use crate::sys::proc::StreamFile;
 
 /// An image that is being read.
 #[pin_data]
 pub(super) struct Snapshot {
+    books: Arc<Books>,
+    /// Whether only one network namespace may be seen.
+    filtered: bool,
     #[pin]
     state: Mutex<State>,
 }
@@ -40,6 +45,7 @@ impl StreamFile for Snapshot {
     type Context = Books;
     const NAME: &'static CStr = c"snapshot";
     const MODE: u16 = 0o440;
+    const MAPPABLE: bool = true;
 
     fn open(books: Arc<Books>) -> Result<Pin<KBox<Self>>> {
         let (netns, is_first) = host::reader_netns();
@@ -47,10 +53,11 @@ impl StreamFile for Snapshot {
             Origin { moment: host::moment(), boot_id: books.boot_id(), netns, filtered: !is_first };
         let mut block = KVec::new();
         block.extend_with(BLOCK_BYTES, 0, GFP_KERNEL)?;
-        let reader = Reader::new(books, only_netns(), origin.moment)?;
+        let filtered = !is_first;
+        let reader = Reader::new(books.clone(), only_netns(), origin.moment)?;
         let state = State { image: Image::new(origin), reader, block, begin: 0, end: 0 };
         KBox::pin_init(
-            pin_init!(Snapshot { state <- new_mutex!(state, "mutex_snapshot") }),
+            pin_init!(Snapshot { books, filtered, state <- new_mutex!(state, "mutex_snapshot") }),
             GFP_KERNEL,
         )
     }
@@ -69,6 +76,15 @@ impl StreamFile for Snapshot {
             written += length;
         }
         Ok(written)
+    }
+
+    fn map(&self, part: u32) -> Option<Mapped> {
+        match part {
+            _ if self.filtered => None,
+            0 => Some(Mapped::new(self.books.live_header())),
+            1 => Some(Mapped::new(self.books.engine().connections().table())),
+            _ => None,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 use core::ops::Deref;
 use core::ptr::NonNull;
+use core::sync::atomic::AtomicU64;
 
 use kernel::prelude::*;
 use mutex_core::alert;
@@ -41,6 +42,8 @@ unsafe impl Zeroable for Octave {}
 unsafe impl Zeroable for alert::Slot {}
 // SAFETY: Integers and atomic integers only.
 unsafe impl Zeroable for monitor::Slot {}
+// SAFETY: It is an integer.
+unsafe impl Zeroable for AtomicU64 {}
 // SAFETY: Integers only.
 unsafe impl Zeroable for FdSums {}
 

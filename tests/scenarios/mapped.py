@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""The records of the connections in a mapping, read by a C program that has nothing but mutex.h."""
+
+import os
+import socket
+import subprocess
+import threading
+import time
+
+from lib import check, module, net, traffic
+
+PROGRAM = "/work/mapped"
+
+
+def mapped(*arguments, prefix=()):
+    return subprocess.run([*prefix, PROGRAM, *map(str, arguments)], capture_output=True, text=True)
+
+
+def of_program(lines):
+    """What the program printed of each connection."""
+    return {words[0]: tuple(words[1:]) for words in (tuple(map(int, line.split())) for line in lines)}
+
+
+def of_image(image):
+    return {c.id: (c.family, c.protocol, c.local_port, c.remote_port, *c.sent, *c.received)
+            for c in image.connections}
+
+
+first = net.Namespace(loopback=True)
+module.load(timeout_closed=3600, timeout_one_way=3600, timeout_two_way=3600, timeout_icmp=3600)
+
+check.part("at rest: the same connections and counters as in the image")
+for address in ("127.0.0.1", "::1"):
+    traffic.short_connections(first, first, address, number=10)
+    traffic.ping(first, first, address)
+image = module.image_at_rest()
+shown = mapped()
+check.equal("the program ends well", (shown.returncode, shown.stderr), (0, ""))
+check.that("there are connections", len(image.connections) > 40, len(image.connections))
+check.equal("they are equal, one by one", of_program(shown.stdout.splitlines()), of_image(image))
+
+check.part("under load: every reading of a flow is of one moment")
+stop = threading.Event()
+
+
+def send(port):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        while not stop.is_set():
+            one.sendto(bytes(100), ("127.0.0.1", port))
+
+
+sinks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+for sink in sinks:
+    sink.bind(("127.0.0.1", 0))
+threads = [threading.Thread(target=send, args=(sink.getsockname()[1],)) for sink in sinks]
+for thread in threads:
+    thread.start()
+watched = mapped(4)
+stop.set()
+for thread in threads:
+    thread.join()
+looked, wrong = map(int, watched.stdout.split())
+check.equal(f"flows that were inconsistent, of {looked} readings", wrong, 0)
+check.that("it read many", looked > 100, looked)
+moved = sum(c.sent.packets for c in module.image_at_rest().connections if c.protocol == 17)
+check.that("packets passed meanwhile", moved > 100, moved)
+
+check.part("what a mapping refuses")
+refused = dict(line.split() for line in mapped("refused").stdout.splitlines())
+check.equal("it can't be written, nor begin or end elsewhere", refused, {
+    "write": "EACCES", "private-write": "EPERM", "offset": "EINVAL", "beyond": "EINVAL",
+    "make-writable": "EACCES", "make-executable": "EACCES"})
+other = net.Namespace("other")
+inside = mapped(prefix=("ip", "netns", "exec", other.name))
+check.equal("in another network namespace", (inside.returncode, inside.stderr),
+            (1, "mapped: mmap: Operation not permitted\n"))
+other.delete()
+nobody = mapped(prefix=("setpriv", "--reuid", "nobody", "--clear-groups"))
+check.equal("without privilege", (nobody.returncode, nobody.stderr),
+            (1, "mapped: open: Permission denied\n"))
+
+module.audit()
+check.part("the module goes while it is mapped")
+keeper = subprocess.Popen([PROGRAM, "kept"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+os.set_blocking(keeper.stdout.fileno(), True)
+lines = [keeper.stdout.readline()]
+time.sleep(0.5)
+module.unload()
+rest, _ = keeper.communicate("\n")
+lines += rest.splitlines(keepends=True)
+middle = lines.index("-\n")
+check.equal("what was mapped stays readable", lines[middle + 1:], lines[:middle])
+check.equal("the program ends well", keeper.returncode, 0)
+check.finish()
