@@ -208,7 +208,10 @@ struct mutex_untracked {
 struct mutex_latency {
 	__u64 samples;
 	__u64 last_ns;
-	__u64 average_ns;	/* smoothed: each sample moves it by an eighth (RFC 6298) */
+	__u64 average_ns;	/* smoothed: each sample moves it by an eighth (RFC 6298); of a
+				 * local TCP socket its own, which has samples of moments when
+				 * no packet was looked at, too; of the host the mean of the
+				 * last second that had any */
 	__u64 min_ns;
 	__u64 max_ns;
 	__u64 p50_ns;		/* percentiles of all samples, within 6 % */

@@ -103,6 +103,11 @@ static __always_inline void read_tcp(const struct sock *sk, struct mutex_tcp *tc
 	tcp->sample = (u32)READ_ONCE(tp->rack.mstamp);
 	tcp->rtt = READ_ONCE(tp->rack.rtt_us);
 	tcp->srtt = srtt >> 3;
+	/* Only the handshake was measured, whose sample is all that was smoothed. */
+	if (!tcp->sample) {
+		tcp->sample = 1;
+		tcp->rtt = tcp->srtt;
+	}
 }
 
 static DEFINE_STATIC_KEY_FALSE(packets_watched);

@@ -167,9 +167,9 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "kept")) {
 		unsigned long before = print_all();
 
+		printf("-\n");
 		fflush(stdout);
 		getchar();
-		printf("-\n");
 		return print_all() == before ? 0 : 1;
 	}
 	if (argc > 1)
