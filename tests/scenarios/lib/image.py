@@ -163,12 +163,14 @@ class Image:
                 raise Bad("truncated")
             if zlib.crc32(raw[at:body - 4] + bytes(4) + raw[body:stop]) != crc:
                 raise Bad(f"CRC of a block of kind {kind}")
-            if kind not in RECORDS or reserved or record_size != RECORDS[kind].size:
+            # A record may be longer than what is known here of it, never shorter.
+            if kind not in RECORDS or reserved or record_size < RECORDS[kind].size:
                 raise Bad(f"block of kind {kind} with records of {record_size} bytes")
             if kind < order or (kind == order and kind not in (CONNECTION, FD)):
                 raise Bad(f"block of kind {kind} after one of kind {order}")
             order = kind
-            for fields in RECORDS[kind].iter_unpack(raw[body:stop]):
+            for start in range(body, stop, record_size):
+                fields = RECORDS[kind].unpack_from(raw, start)
                 if kind == STATUS:
                     self.status = dict(zip(STATUS_FIELDS, fields))
                 elif kind == TOTALS_BEFORE:
