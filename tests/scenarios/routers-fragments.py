@@ -7,7 +7,7 @@ import socket
 from lib import check, module, ss, traffic
 from lib.image import NOTHING
 from lib.routers import (C4, C6, HEADERS, ICMP, ICMPV6, RA4, RA6, RB4, RB6, S4, S6, TCP, UDP, World,
-                         compare_links, of, offloads, packets, statistic, udp)
+                         compare_links, of, no_offloads, packets, statistic, udp)
 
 MTU = 1500
 LESS = 1280
@@ -158,7 +158,7 @@ def fragments(world, tracked):
 
 def main():
     world = World()
-    offloads(world, False)
+    no_offloads(world)
     smaller_mtu(world)
     fragments(world, tracked=False)
     fragments(world, tracked=True)

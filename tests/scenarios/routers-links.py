@@ -5,7 +5,7 @@ import socket
 
 from lib import books, check, module, net, ss, traffic
 from lib.image import UID_UNKNOWN
-from lib.routers import C4, S4, S6, TCP, UDP, World, compare_links, compare_path, has_ends, offloads
+from lib.routers import C4, S4, S6, TCP, UDP, World, compare_links, compare_path, has_ends, no_offloads
 # WireGuard's, at both ends.
 PORT = 51820
 
@@ -24,9 +24,10 @@ def vlan(world):
     for destination, gateway, source in ((S4, "10.0.7.2", "10.0.7.1"), (S6, "fd07::2", "fd07::1")):
         c.sh("ip", "route", "add", destination, "via", gateway, "src", source)
     flows = world.captured((r, "ra"), (r, "ra.7"), (r, "rb"))
+    claims = []
     for address in (S4, S6):
         held = traffic.Held(c, s, address, 1, 100_000)
-        claims = traffic.iperf_udp(c, s, address, 50)
+        claims += traffic.iperf_udp(c, s, address, 50)
         claims += traffic.ping(c, s, address, 3)
         held.close()
     title = "VLAN"
@@ -37,9 +38,10 @@ def vlan(world):
     compare_links(world, f"{title}, on the link that has the tags", moved, {"ra": tagged}, c, True)
     with r.inside():
         index, other = (socket.if_nametoindex(name) for name in ("ra.7", "rb"))
-    check.all_equal("VLAN: forwarded connections name its interface",
-                    ((one.key, {one.in_interface, one.out_interface}, {index, other}) for one in moved.connections
+    check.all_equal("VLAN: forwarded connections name the interfaces by which each side's packets come",
+                    ((one.key, (one.out_interface, one.in_interface), (index, other)) for one in moved.connections
                      if one.forwarded and has_ends(one)))
+    traffic.compare(check, title, moved, claims, {})
     for host, link in ((c, "va.7"), (r, "ra.7")):
         host.sh("ip", "link", "delete", link)
 
@@ -58,7 +60,8 @@ def wireguard(world):
         host.sh("wg", "set", "wg0", "listen-port", PORT, "private-key", f"/tmp/{host.name}.key")
     for host, other, end in ((c, s, S4), (s, c, C4)):
         four, six = inner[other.name]
-        host.sh("wg", "set", "wg0", "peer", public[other.name], "allowed-ips", f"{four}/32,{six}/128", "endpoint", f"{end}:{PORT}")
+        host.sh("wg", "set", "wg0", "peer", public[other.name], "allowed-ips", f"{four}/32,{six}/128",
+                "endpoint", f"{end}:{PORT}")
         net.address(host, "wg0", f"{inner[host.name][0]}/24", f"{inner[host.name][1]}/64")
         host.sh("ip", "link", "set", "wg0", "gso_max_segs", 1)
         net.offloads(host, "wg0", gro="off")
@@ -99,9 +102,10 @@ def wireguard(world):
     for host, one in ((c, near), (s, far)):
         _, received, sent = host.sh("wg", "show", "wg0", "transfer").split()
         said[host.name] = (one.sent.payload, one.received.payload), (int(sent), int(received))
-    check.all_equal(f"{title}: its payload is what wg says was transferred", ((name, *both) for name, both in said.items()))
-    check.equal(f"{title}: it belongs to no process, though processes made it", {(one.fd, one.uid) for one in outer.values()},
-                {(0, UID_UNKNOWN)})
+    check.all_equal(f"{title}: its payload is what wg says was transferred",
+                    ((name, *both) for name, both in said.items()))
+    check.equal(f"{title}: it belongs to no process, though processes made it",
+                {(one.fd, one.uid) for one in outer.values()}, {(0, UID_UNKNOWN)})
 
     of_wg = [one for one in moved.connections if one.local in (*inner["c"], *inner["s"]) and has_ends(one)]
     pairs = []
@@ -128,7 +132,7 @@ def wireguard(world):
 def main():
     traffic.Servers.DOWNLOAD = 300_000
     world = World()
-    offloads(world, False)
+    no_offloads(world)
     with traffic.Servers(world.s):
         vlan(world)
         wireguard(world)

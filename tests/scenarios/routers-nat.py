@@ -10,7 +10,7 @@ import threading
 
 from lib import check, conntrack, module, ss, traffic
 from lib.image import NOTHING
-from lib.routers import (C4, C6, RA4, RA6, RB4, RB6, S4, S6, TCP, UDP, World, has_ends, offloads)
+from lib.routers import (C4, C6, RA4, RA6, RB4, RB6, S4, S6, TCP, UDP, World, has_ends, no_offloads)
 
 
 class Talk:
@@ -81,7 +81,8 @@ def compare_tracked(world, title, moved, at_least, flows=None):
                     on_link[link[host]][(entry.protocol, *key)] = seen
     check.all_equal(f"{title}: connection tracking's {len(found)} entries", pairs)
     check.that(f"{title}: there are as many as were made", len(found) >= at_least, len(found))
-    check.equal(f"{title}: each is one connection in FORWARD, and there are no others", sum(map(len, passing.values())), forwarded)
+    check.equal(f"{title}: each is one connection in FORWARD, and there are no others",
+                sum(map(len, passing.values())), forwarded)
     if flows:
         check.all_equal(f"{title}: captures on both of the router's links, under the addresses there",
                         ((f"{link} {key}", on_link[link].get(key), seen and seen[:2])
@@ -155,7 +156,8 @@ def nat(world):
     remotes = {one.remote for one in moved.connections if one.netns == s.inode and has_ends(one)}
     check.equal(f"{title}: the server sees the router only", remotes, {RB4, RB6})
     check.equal(f"{title}: the router's FORWARD has the real ends only",
-                {(one.local, one.remote) for one in moved.connections if one.forwarded and has_ends(one)}, {(C4, S4), (C6, S6)})
+                {(one.local, one.remote) for one in moved.connections if one.forwarded and has_ends(one)},
+                {(C4, S4), (C6, S6)})
     everything = talks
     conntrack_done(world)
 
@@ -170,9 +172,9 @@ def nat(world):
     compare_tracked(world, title, moved, 2 * 3, flows)
     compare_talks(world, title, moved, talks)
     check.equal(f"{title}: the client knows the address it asked for, FORWARD the server's",
-                ({(one.remote, one.remote_port) for one in moved.connections if one.netns == c.inode and one.protocol == TCP},
-                 {(one.remote, one.remote_port) for one in moved.connections if one.forwarded and one.protocol == TCP}),
-                ({(RA4, 8080), (RA6, 8080)}, {(S4, 8081), (S6, 8081)}))
+                [{(one.remote, one.remote_port) for one in moved.connections
+                  if one.protocol == TCP and one.netns == host.inode} for host in (c, r)],
+                [{(RA4, 8080), (RA6, 8080)}, {(S4, 8081), (S6, 8081)}])
     everything += talks
     conntrack_done(world)
 
@@ -189,7 +191,8 @@ def nat(world):
     moved, _ = world.moved(title)
     compare_tracked(world, title, moved, 2 * 5, flows)
     compare_talks(world, title, moved, talks)
-    check.equal(f"{title}: nothing is forwarded", (moved.after["forwarded_sent"], moved.after["forwarded_received"]), (NOTHING, NOTHING))
+    check.equal(f"{title}: nothing is forwarded",
+                (moved.after["forwarded_sent"], moved.after["forwarded_received"]), (NOTHING, NOTHING))
     mine = {one.key: one for one in moved.connections if one.netns == r.inode}
     owners = {one.id: one.pid for one in moved.whole.fds}
     check.all_equal(f"{title}: the router's own connections are what its sockets know, and have their owner",
@@ -210,7 +213,7 @@ def conntrack_done(world):
 def main():
     traffic.Servers.DOWNLOAD = 200_000
     world = World()
-    offloads(world, False)
+    no_offloads(world)
     with traffic.Servers(world.s):
         nat(world)
     module.audit()
