@@ -38,8 +38,8 @@ def vlan(world):
     compare_links(world, f"{title}, on the link that has the tags", moved, {"ra": tagged}, c, True)
     with r.inside():
         index, other = (socket.if_nametoindex(name) for name in ("ra.7", "rb"))
-    check.all_equal("VLAN: forwarded connections name the interfaces by which each side's packets come",
-                    ((one.key, (one.out_interface, one.in_interface), (index, other)) for one in moved.connections
+    check.all_equal("VLAN: forwarded connections name the interfaces of their initiator and of the other side",
+                    ((one.key, (one.in_interface, one.out_interface), (index, other)) for one in moved.connections
                      if one.forwarded and has_ends(one)))
     traffic.compare(check, title, moved, claims, {})
     for host, link in ((c, "va.7"), (r, "ra.7")):
