@@ -6,6 +6,7 @@ forwards) and TCP runs among all three. Nothing is lost from the books, nothing 
 what h counted is what nft counted there.
 """
 
+import mmap
 import os
 import pickle
 import pwd
@@ -62,12 +63,12 @@ while True:
                 udp.sendto(bytes(turn % 1000), (address, 9))
             except OSError:
                 pass
-        if turn % 100 == 0:
+        if turn % 20 == 0:
             with socket.socket(family, socket.SOCK_STREAM) as tcp:
                 tcp.setblocking(False)
                 tcp.connect_ex((address, 9))
                 select.select([], [tcp], [], 0.02)
-    time.sleep(0.005)
+    time.sleep(0.02)
 """
 
 
@@ -126,9 +127,11 @@ def gone_back(title, was, now):
 
 
 class Watcher:
-    """A process that takes images all the time, audits each, and says at its end what it saw."""
+    """A process that takes images all the time, many while `closely` is set, audits each, and says at
+    its end what it saw."""
 
     def __init__(self):
+        self._closely = mmap.mmap(-1, 1)
         reading, writing = os.pipe()
         self._child = os.fork()
         if self._child == 0:
@@ -139,8 +142,10 @@ class Watcher:
         os.close(writing)
         self._pipe = reading
 
-    @staticmethod
-    def _watch():
+    def closely(self, yes):
+        self._closely[0] = yes
+
+    def _watch(self):
         stop = []
         signal.signal(signal.SIGTERM, lambda *unused: stop.append(1))
         seen = types.SimpleNamespace(images=0, moved=0, wrong=[], gone=set(), with_gone=0)
@@ -159,7 +164,7 @@ class Watcher:
                     seen.wrong += gone_back("totals", last.after, image.before)
                     seen.wrong += gone_back("closed", last.closed, image.closed)
                 last = image
-                time.sleep(0.01)
+                time.sleep(0.005 if self._closely[0] else 0.2)
             except Exception as error:
                 seen.wrong.append(repr(error))
                 break
@@ -234,6 +239,7 @@ def come_and_go(h, flood):
         # An image of which a part was taken before, the rest afterwards.
         image = open(f"{module.PROC}/snapshot", "rb", buffering=0)
         part = image.read(reads[number % len(reads)])
+        watcher.closely(True)
         for one in (x, y):
             one.delete()
         # x forwards until its last socket is closed; from then on it is being taken down.
@@ -243,6 +249,7 @@ def come_and_go(h, flood):
         bulks[1].stop()
         if not traffic.wait_for(lambda: not remains(*inodes), 20):
             left += remains(*inodes)
+        watcher.closely(False)
         while more := image.read(1 << 20):
             part += more
         image.close()
