@@ -164,7 +164,8 @@ class Watcher:
                     seen.wrong += gone_back("totals", last.after, image.before)
                     seen.wrong += gone_back("closed", last.closed, image.closed)
                 last = image
-                time.sleep(0.005 if self._closely[0] else 0.2)
+                if not self._closely[0]:
+                    time.sleep(0.2)
             except Exception as error:
                 seen.wrong.append(repr(error))
                 break
