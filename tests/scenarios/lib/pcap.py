@@ -11,21 +11,26 @@ import time
 Packet = collections.namedtuple("Packet", "protocol source sport destination dport bytes payload")
 
 EXTENSIONS = {0, 43, 60}
+# Kinds of link, as a capture's header has them.
+ETHERNET, RAW = 1, 101
 
 
 def packets(path):
-    """The IP packets of a capture of an Ethernet-like interface (snapped frames will do)."""
+    """The IP packets of a capture of an Ethernet-like interface, or one without a link layer (snapped
+    frames will do)."""
     with open(path, "rb") as file:
         head = file.read(24)
         if len(head) < 24:
             raise ValueError(f"{path} is no capture")
         order = "<" if head[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
         link = struct.unpack(order + "I", head[20:])[0] & 0xffff
-        if link != 1:
+        if link not in (ETHERNET, RAW):
             raise ValueError(f"{path} has frames of type {link}")
         while record := file.read(16):
             _, _, captured, length = struct.unpack(order + "4I", record)
             frame = file.read(captured)
+            if link == RAW:
+                frame = bytes(12) + (b"\x08\x00" if frame[0] >> 4 == 4 else b"\x86\xdd") + frame
             packet = ip(frame)
             if packet:
                 yield packet
@@ -34,7 +39,9 @@ def packets(path):
 
 
 def ip(frame):
-    """The IP packet in an Ethernet frame, None for anything else."""
+    """The IP packet in an Ethernet frame, with or without a VLAN's tag; None for anything else."""
+    if frame[12:14] == b"\x81\x00":
+        frame = frame[4:]
     kind, data = frame[12:14], frame[14:]
     if kind == b"\x08\x00":
         header = (data[0] & 15) * 4
@@ -72,8 +79,9 @@ class Capture:
         self.path = path
         self._errors = open(f"{path}.err", "w+")
         direction = "in" if link == "lo" else "out"
+        # Without immediate mode the kernel keeps packets back for a second, and the end of it loses them.
         self._process = namespace.start("tcpdump", "-n", "-i", link, "-Q", direction, "-s", "160",
-                                        "-B", "65536", "-w", path, stderr=self._errors)
+                                        "-B", "65536", "--immediate-mode", "-w", path, stderr=self._errors)
         deadline = time.monotonic() + 15
         while "listening on" not in self._said():
             if self._process.poll() is not None or time.monotonic() > deadline:
