@@ -274,10 +274,10 @@ impl<M: Memory> Engine<M> {
             if let Some(closed) = closed {
                 self.close_window(pinned, known.record, connection, direction, closed, buffer.now);
             }
-            self.follow_latency(pinned, known.record, connection, buffer, &packet, direction);
             if (is_new || buffer.has_socket) && !connection.meta().has(Meta::OWNER_KNOWN) {
                 self.follow_owner(pinned, buffer, &packet, known.record, connection, owner);
             }
+            self.follow_latency(pinned, known.record, connection, buffer, &packet, direction);
             if connection.meta().has(Meta::FD_SHARED) {
                 self.count_in_fd(pinned, connection, direction, amount, buffer.now);
             }

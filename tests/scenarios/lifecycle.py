@@ -223,7 +223,7 @@ def silence(world):
     near.sendall(bytes(500))
     far.recv(500)
     with world.a.inside():
-        half = socket.socket()
+        half = socket.socket(socket.AF_INET, socket.SOCK_RAW, TCP)
         lonely = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with world.b.inside():
@@ -231,12 +231,10 @@ def silence(world):
         answering.bind(("10.0.0.2", 0))
         dumb = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         dumb.bind(("10.0.0.2", 0))
-    half.setblocking(False)
     with world.drop(world.b, "tcp tcp dport 9"):
-        half.connect_ex(("10.0.0.2", 9))
-        # Otherwise it would send its SYN again and again.
-        half_key = (TCP, *half.getsockname(), "10.0.0.2", 9)
-        half.close()
+        # A SYN that no socket sends again, or gives up: 20 bytes of header.
+        half.sendto(struct.pack("!HHIIBBHHH", 4711, 9, 1, 0, 0x50, 2, 1024, 0, 0), ("10.0.0.2", 0))
+        half_key = (TCP, "10.0.0.1", 4711, "10.0.0.2", 9)
     for one, to in ((lonely, dumb), (asking, answering)):
         one.connect(to.getsockname())
         one.send(b"question")

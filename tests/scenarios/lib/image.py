@@ -422,7 +422,7 @@ class Image:
         found = []
         status = self.status
         unplaced = status["latency_unplaced"]
-        known = dict(self.qualities)
+        known = {name: quality for name, quality, _ in self.qualities}
         subjects = {("global", 0): self.quality}
         subjects.update((("connection", c.id), c.quality) for c in self.connections)
         subjects.update((("fd", fd.id), fd.quality) for fd in self.fds)
