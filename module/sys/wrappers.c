@@ -412,14 +412,34 @@ static void probe_retransmit_synack(void *unused, const struct sock *sk, const s
 	leave_probe();
 }
 
-static const struct net *net_of(const struct sk_buff *skb)
+/* Whether a packet that is dropped for that reason still has its device: on a
+ * socket's queue and in some others the same place has another use. */
+static bool has_device(enum skb_drop_reason reason)
 {
-	if (skb->dev)
-		return dev_net(skb->dev);
+	switch (reason) {
+	case SKB_DROP_REASON_NETFILTER_DROP:
+	case SKB_DROP_REASON_IP_CSUM:
+	case SKB_DROP_REASON_IP_INHDR:
+	case SKB_DROP_REASON_IP_RPFILTER:
+	case SKB_DROP_REASON_OTHERHOST:
+	case SKB_DROP_REASON_TC_INGRESS:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static const struct net *net_of(const struct sk_buff *skb, enum skb_drop_reason reason,
+				const struct sock *sk)
+{
+	if (sk)
+		return sock_net(sk);
+	if (skb_dst(skb))
+		return dev_net(dst_dev_rcu(skb_dst(skb)));
 	if (skb->sk)
 		return sock_net(skb->sk);
-	if (skb_dst(skb) && skb_dst(skb)->dev)
-		return dev_net(skb_dst(skb)->dev);
+	if (has_device(reason) && skb->dev)
+		return dev_net(skb->dev);
 	return NULL;
 }
 
@@ -451,7 +471,7 @@ static void probe_drop(void *unused, struct sk_buff *skb, void *location, enum s
 		break;
 	}
 	enter_probe();
-	net = net_of(skb);
+	net = net_of(skb, reason, rx_sk);
 	if (net)
 		dropped.netns = net->ns.inum;
 	if (skb_mac_header_was_set(skb) || skb->network_header) {
@@ -711,7 +731,9 @@ static struct irq_work waker = IRQ_WORK_INIT(wake_waiters);
 
 void mutex_files_wake(void)
 {
-	if (waitqueue_active(&waiters))
+	/* With a barrier: who is just about to wait has either been seen here, or sees
+	 * what there is now. */
+	if (wq_has_sleeper(&waiters))
 		irq_work_queue(&waker);
 }
 
