@@ -918,6 +918,8 @@ void mutex_files_remove(void)
 		wake_up_interruptible_all(&waiters);
 		msleep(1);
 	}
+	/* Someone may have found waiters after the first time; now there are none. */
+	irq_work_sync(&waker);
 	synchronize_rcu();
 }
 
