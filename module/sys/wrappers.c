@@ -736,7 +736,9 @@ static struct irq_work waker = IRQ_WORK_INIT(wake_waiters);
 
 void mutex_files_wake(void)
 {
-	if (waitqueue_active(&waiters))
+	/* With a barrier: who is just about to wait has either been seen here, or sees
+	 * what there is now. */
+	if (wq_has_sleeper(&waiters))
 		irq_work_queue(&waker);
 }
 
@@ -921,6 +923,8 @@ void mutex_files_remove(void)
 		wake_up_interruptible_all(&waiters);
 		msleep(1);
 	}
+	/* Someone may have found waiters after the first time; now there are none. */
+	irq_work_sync(&waker);
 	synchronize_rcu();
 }
 

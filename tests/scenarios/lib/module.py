@@ -12,6 +12,8 @@ from lib.image import Bad, COUNTERS, FLAGS, Image, UID_UNKNOWN
 FILE = "/work/mutex.ko"
 MISCOUNTING = "/work/mutex-miscount.ko"
 PROC = "/proc/mutex"
+# User-mode Linux, which has this file, runs at the speed of its host; what is emulated does not.
+IS_NATIVE = os.path.exists("/proc/exitcode")
 
 
 def is_loaded():
