@@ -23,6 +23,7 @@
 #include <linux/seq_file.h>
 #include <linux/timekeeping.h>
 #include <linux/tracepoint.h>
+#include <linux/uaccess.h>
 #include <linux/uuid.h>
 #include <linux/vmalloc.h>
 #include <linux/wait.h>
@@ -412,26 +413,43 @@ static void probe_retransmit_synack(void *unused, const struct sock *sk, const s
 	leave_probe();
 }
 
-static const struct net *net_of(const struct sk_buff *skb)
+/* What is at a place that may not be what it seems; false if nothing can be read there. */
+static bool peek(void *to, const void *from, size_t size)
 {
-	if (skb->dev)
-		return dev_net(skb->dev);
+	return !copy_from_kernel_nofault(to, from, size);
+}
+
+/* The inode number of the network namespace that a dropped packet was in, 0 if unknown.
+ *
+ * A packet that waited in a queue can have something else where its device was: UDP keeps sizes
+ * there, TCP, netem and reassembly a tree's node. So nothing is believed to be a device: it is read
+ * without faulting, and what is no namespace's number finds no connection. */
+static __u32 netns_of(const struct sk_buff *skb, const struct sock *receiver)
+{
+	const struct net_device *dev = READ_ONCE(skb->dev);
+	const struct net *net;
+	__u32 inum;
+
+	if (receiver)
+		return sock_net(receiver)->ns.inum;
+	if (dev && peek(&net, &dev->nd_net.net, sizeof(net)) && net &&
+	    peek(&inum, &net->ns.inum, sizeof(inum)) && inum)
+		return inum;
 	if (skb->sk)
-		return sock_net(skb->sk);
+		return sock_net(skb->sk)->ns.inum;
 	if (skb_dst(skb) && skb_dst(skb)->dev)
-		return dev_net(skb_dst(skb)->dev);
-	return NULL;
+		return dev_net(skb_dst(skb)->dev)->ns.inum;
+	return 0;
 }
 
 static void probe_drop(void *unused, struct sk_buff *skb, void *location, enum skb_drop_reason reason,
-		       const struct sock *rx_sk)
+		       const struct sock *receiver)
 {
 	struct mutex_dropped dropped = {
 		.reason = reason,
 		.packets = max_t(u32, skb_shinfo(skb)->gso_segs, 1),
 		.interface = skb->skb_iif,
 	};
-	const struct net *net;
 
 	if (skb->protocol == htons(ETH_P_IP))
 		dropped.family = 4;
@@ -451,9 +469,7 @@ static void probe_drop(void *unused, struct sk_buff *skb, void *location, enum s
 		break;
 	}
 	enter_probe();
-	net = net_of(skb);
-	if (net)
-		dropped.netns = net->ns.inum;
+	dropped.netns = netns_of(skb, receiver);
 	if (skb_mac_header_was_set(skb) || skb->network_header) {
 		const u8 *start = skb_network_header(skb);
 		const u8 *end = skb_tail_pointer(skb);
