@@ -104,6 +104,12 @@ static __always_inline void read_tcp(const struct sock *sk, struct mutex_tcp *tc
 	tcp->sample = (u32)READ_ONCE(tp->rack.mstamp);
 	tcp->rtt = READ_ONCE(tp->rack.rtt_us);
 	tcp->srtt = srtt >> 3;
+	/* Of the SYN-ACK's round trip, the first of who was connected to, only
+	 * the average tells, which it is all of. */
+	if (!tcp->rtt) {
+		tcp->sample = 1;
+		tcp->rtt = tcp->srtt;
+	}
 }
 
 static DEFINE_STATIC_KEY_FALSE(packets_watched);
