@@ -609,6 +609,10 @@ impl<M: Memory> Engine<M> {
             return Some(());
         }
         if !owner.single {
+            let shared = self.fds.arena().get(fd).zip(self.quality(number));
+            if let Some((fd, quality)) = shared {
+                fd.quality.inherit(pinned, &self.octaves, quality);
+            }
             connection.change(|meta| Some(meta.with(Meta::FD_SHARED)));
         }
         self.fds.activate(pinned, fd, number);

@@ -98,20 +98,25 @@ impl Histogram {
         self.0.iter().flatten().fold(0, |sum: u64, count| sum.wrapping_add(*count))
     }
 
+    /// Steps that have samples, with how many.
+    pub fn places(&self) -> impl Iterator<Item = (Place, u64)> + '_ {
+        let octaves = self.0.iter().zip(0u8..);
+        let places = octaves.flat_map(|(steps, octave)| {
+            steps.iter().zip(0u8..).map(move |(count, step)| (Place { octave, step }, *count))
+        });
+        places.filter(|(_, count)| *count != 0)
+    }
+
     /// The latency in nanoseconds that `percent` of the samples do not exceed (nearest rank),
     /// within 6 %; 0 if there is no sample.
     pub fn percentile(&self, percent: u64) -> u64 {
         let rank = self.samples().saturating_mul(percent).div_ceil(100).max(1);
         let mut seen = 0u64;
-        for (octave, steps) in self.0.iter().enumerate() {
-            for (step, count) in steps.iter().enumerate() {
-                seen = seen.wrapping_add(*count);
-                if seen >= rank {
-                    return Place { octave: octave as u8, step: step as u8 }.nanoseconds();
-                }
-            }
-        }
-        0
+        let found = self.places().find(|(_, count)| {
+            seen = seen.wrapping_add(*count);
+            seen >= rank
+        });
+        found.map_or(0, |(place, _)| place.nanoseconds())
     }
 }
 
@@ -161,18 +166,15 @@ impl Octave {
         self.link.load(Acquire) & ((1 << PART_SHIFT) - 1)
     }
 
-    /// Counts one more, going round; true if it did. The caller is the only one who counts here.
-    fn count(&self, step: u8) -> bool {
-        let Some(count) = self.counts.get(usize::from(step)) else {
-            return false;
-        };
-        let more = count.load(Relaxed).wrapping_add(1);
-        count.store(more, Relaxed);
-        more == 0
+    fn get(&self, step: u8) -> u32 {
+        self.counts.get(usize::from(step)).map_or(0, |count| count.load(Relaxed).into())
     }
 
-    fn is_full(&self, step: u8) -> bool {
-        self.counts.get(usize::from(step)).is_none_or(|count| count.load(Relaxed) == u16::MAX)
+    /// The caller is the only one who counts here.
+    fn set(&self, step: u8, value: u32) {
+        if let Some(count) = self.counts.get(usize::from(step)) {
+            count.store(value as u16, Relaxed);
+        }
     }
 }
 
@@ -186,23 +188,26 @@ impl<A: Deref<Target = [Octave]>> Pool<A> {
         Pool(Arena::new(octaves))
     }
 
-    /// Counts a latency in the histogram whose first record's number plus one is in `head`.
+    /// Counts samples in the histogram whose first record's number plus one is in `head`.
     /// The caller is the only one who does so with this one, and readers know that it changes.
     /// False if there was no room.
-    pub(crate) fn count(&self, head: &AtomicU32, span: Span) -> bool {
-        let place = Place::of(span);
-        let low = Part::from(place.octave) * 2;
-        let Some(octave) = self.obtain(head, low) else {
+    pub(crate) fn count(&self, head: &AtomicU32, place: Place, samples: u32) -> bool {
+        let part = Part::from(place.octave) * 2;
+        let Some(low) = self.obtain(head, part) else {
             return false;
         };
-        if octave.is_full(place.step) {
-            let Some(high) = self.obtain(head, low + 1).filter(|high| !high.is_full(place.step))
-            else {
+        let sum = low.get(place.step).saturating_add(samples);
+        if sum > u16::MAX.into() {
+            let Some(high) = self.obtain(head, part + 1) else {
                 return false;
             };
-            high.count(place.step);
+            let carried = high.get(place.step) + (sum >> 16);
+            if carried > u16::MAX.into() {
+                return false;
+            }
+            high.set(place.step, carried);
         }
-        octave.count(place.step);
+        low.set(place.step, sum);
         true
     }
 
@@ -371,7 +376,7 @@ mod tests {
             let pool = Pool::new((0..32).map(|_| Octave::default()).collect::<Vec<_>>());
             let head = AtomicU32::new(0);
             for sample in &samples {
-                prop_assert!(pool.count(&head, Span::from_nanoseconds(*sample)));
+                prop_assert!(pool.count(&head, Place::of(Span::from_nanoseconds(*sample)), 1));
             }
             samples.sort_unstable();
             let rank = (samples.len() * percent as usize).div_ceil(100).max(1);
@@ -383,6 +388,10 @@ mod tests {
             pool.give_back(&head);
             prop_assert_eq!(pool.used(), 0);
         }
+    }
+
+    fn at(microseconds: u32) -> Place {
+        Place::of(Span::from_microseconds(microseconds))
     }
 
     #[test]
@@ -399,19 +408,19 @@ mod tests {
         let pool = Pool::new(vec![Octave::default(), Octave::default()]);
         let head = AtomicU32::new(0);
         for _ in 0..200_000 {
-            assert!(pool.count(&head, Span::from_microseconds(100)));
+            assert!(pool.count(&head, at(100), 1));
         }
-        assert!(pool.count(&head, Span::from_microseconds(127)));
-        assert_eq!((pool.gather(&head).samples(), pool.used()), (200_001, 2));
+        assert!(pool.count(&head, at(127), 1_000_000));
+        assert_eq!((pool.gather(&head).samples(), pool.used()), (1_200_000, 2));
     }
 
     #[test]
     fn an_empty_pool_refuses() {
         let pool = Pool::new(vec![Octave::default()]);
         let head = AtomicU32::new(0);
-        assert!(pool.count(&head, Span::from_microseconds(100)));
-        assert!(pool.count(&head, Span::from_microseconds(101)));
-        assert!(!pool.count(&head, Span::from_microseconds(1000)));
+        assert!(pool.count(&head, at(100), 1));
+        assert!(pool.count(&head, at(101), 1));
+        assert!(!pool.count(&head, at(1000), 1));
         assert_eq!(pool.gather(&head).samples(), 2);
     }
 

@@ -16,6 +16,7 @@ use crate::abi::*;
 use crate::cpu::Pinned;
 use crate::latency::Histogram;
 use crate::latency::Octave;
+use crate::latency::Place;
 use crate::latency::Pool;
 use crate::latency::Span;
 use crate::rate::Rates;
@@ -171,13 +172,8 @@ impl Quality {
         self.armed.reset();
     }
 
-    /// Counts a sample, and returns the smoothed average with whether the histogram had room.
-    pub(crate) fn sample<O: Deref<Target = [Octave]>>(
-        &self,
-        _pinned: &impl Pinned,
-        pool: &Pool<O>,
-        sample: &Sample,
-    ) -> (Span, bool) {
+    /// Enters as the only one who changes latency; gives the sequence to leave with.
+    fn enter(&self) -> u32 {
         let mut sequence = self.sequence.load(Relaxed) & !1;
         while let Err(seen) = self.sequence.compare_exchange_weak(
             sequence,
@@ -189,6 +185,59 @@ impl Quality {
             sequence = seen & !1;
         }
         fence(Release);
+        sequence.wrapping_add(2)
+    }
+
+    /// Takes over what a connection had before it belonged to this fd. What comes to it at the same
+    /// moment may be missing here.
+    pub(crate) fn inherit<O: Deref<Target = [Octave]>>(
+        &self,
+        _pinned: &impl Pinned,
+        pool: &Pool<O>,
+        from: &Quality,
+    ) {
+        saturating_add(&self.retransmitted, from.retransmitted.load(Relaxed));
+        saturating_add(&self.retransmissions_failed, from.retransmissions_failed.load(Relaxed));
+        self.retransmitted_bytes.fetch_add(from.retransmitted_bytes.load(Relaxed), Relaxed);
+        for (mine, theirs) in self.faults.iter().zip(&from.faults) {
+            saturating_add(mine, theirs.load(Relaxed));
+        }
+        for drops in from.drop_counts() {
+            if drops.packets != 0 {
+                self.drop_packets(drops.reason, drops.packets);
+            }
+        }
+        saturating_add(&self.other_drops, from.other_drops.load(Relaxed));
+        let samples = from.samples.load(Relaxed);
+        if samples == 0 {
+            return;
+        }
+        let histogram = from.histogram(pool);
+        let sequence = self.enter();
+        let word = |word: &AtomicU32| word.load(Relaxed);
+        let before = self.samples.load(Relaxed);
+        if before == 0 {
+            self.last.store(word(&from.last), Relaxed);
+            self.average.store(word(&from.average), Relaxed);
+            self.min.store(word(&from.min), Relaxed);
+        }
+        self.min.fetch_min(word(&from.min), Relaxed);
+        self.max.fetch_max(word(&from.max), Relaxed);
+        for (place, count) in histogram.places() {
+            pool.count(&self.histogram, place, count.min(u32::MAX.into()) as u32);
+        }
+        self.samples.store(before.wrapping_add(samples), Relaxed);
+        self.sequence.store(sequence, Release);
+    }
+
+    /// Counts a sample, and returns the smoothed average with whether the histogram had room.
+    pub(crate) fn sample<O: Deref<Target = [Octave]>>(
+        &self,
+        _pinned: &impl Pinned,
+        pool: &Pool<O>,
+        sample: &Sample,
+    ) -> (Span, bool) {
+        let sequence = self.enter();
         let samples = self.samples.load(Relaxed);
         let span = sample.span.0;
         let average = match (sample.average, samples) {
@@ -207,9 +256,9 @@ impl Quality {
         if span > self.max.load(Relaxed) {
             self.max.store(span, Relaxed);
         }
-        let placed = pool.count(&self.histogram, sample.span);
+        let placed = pool.count(&self.histogram, Place::of(sample.span), 1);
         self.samples.store(samples.wrapping_add(1), Relaxed);
-        self.sequence.store(sequence.wrapping_add(2), Release);
+        self.sequence.store(sequence, Release);
         (Span(average), placed)
     }
 
