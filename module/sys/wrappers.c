@@ -377,6 +377,7 @@ static void probe_state(void *unused, const struct sock *sk, const int before, c
 	if (!ends_of(sk, &change.ends))
 		return;
 	change.reset = error == ECONNRESET || error == ECONNREFUSED || error == EPIPE;
+	change.failed = error != 0;
 	read_tcp(sk, &change.tcp);
 	enter_probe();
 	probe_calls->state(probe_context, &change);
