@@ -11,7 +11,7 @@ import struct
 import subprocess
 import time
 
-from lib import check, module, net, ss, traffic
+from lib import check, module, net, ss, traffic, wire
 
 TCP, UDP, SCTP = 6, 17, 132
 TIMEOUTS = {
@@ -223,7 +223,7 @@ def silence(world):
     near.sendall(bytes(500))
     far.recv(500)
     with world.a.inside():
-        half = socket.socket()
+        half = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
         lonely = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with world.b.inside():
@@ -231,12 +231,11 @@ def silence(world):
         answering.bind(("10.0.0.2", 0))
         dumb = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         dumb.bind(("10.0.0.2", 0))
-    half.setblocking(False)
+    # Of no socket: that would send its SYN again and again, or end the connection by its close.
     with world.drop(world.b, "tcp tcp dport 9"):
-        half.connect_ex(("10.0.0.2", 9))
-        # Otherwise it would send its SYN again and again.
-        half_key = (TCP, *half.getsockname(), "10.0.0.2", 9)
-        half.close()
+        half_key = (TCP, "10.0.0.1", 999, "10.0.0.2", 9)
+        syn = struct.pack("!HHIIBBHHH", 999, 9, 1, 0, 0x50, 2, 1000, 0, 0)
+        half.sendto(wire.packet("10.0.0.1", "10.0.0.2", TCP, syn), ("10.0.0.2", 0))
     for one, to in ((lonely, dumb), (asking, answering)):
         one.connect(to.getsockname())
         one.send(b"question")
