@@ -169,7 +169,7 @@ static __always_inline unsigned int count(struct sk_buff *skb, const struct nf_h
 	}
 	if (hook != MUTEX_HOOK_FORWARD) {
 		view.socket = full_socket(skb, state);
-		if (view.socket && view.socket->sk_protocol == IPPROTO_TCP)
+		if (view.socket && sk_is_tcp(view.socket))
 			read_tcp(view.socket, &view.tcp);
 	}
 
