@@ -82,6 +82,8 @@ pub struct StateChange {
     pub after: State,
     /// Whether the other end reset the connection, or refused it.
     pub reset: bool,
+    /// Whether an error ended it, rather than who uses the socket.
+    pub failed: bool,
     /// What the socket says of its round trips.
     pub tcp: TcpSocket,
     /// Nanoseconds since boot.
@@ -415,6 +417,10 @@ impl<M: Memory> Engine<M> {
             return;
         };
         let meta = connection.meta();
+        if change.before == State::SynSent && change.after == State::Closed && change.failed {
+            // If it was refused, the reset has ended the connection before the socket sees it.
+            self.fault_of(pinned, record, connection, Fault::Connect);
+        }
         if meta.has(Meta::ENDED) {
             // What follows a reset that we sent, or another connection between the same ends,
             // which its first packet opens.
@@ -429,9 +435,6 @@ impl<M: Memory> Engine<M> {
                     .then(|| meta.in_state(change.after).with(Meta::FOLLOWS_SOCKET))
             });
             return;
-        }
-        if change.before == State::SynSent {
-            self.fault_of(pinned, record, connection, Fault::Connect);
         }
         let waits = matches!(change.before, State::FinWait2 | State::Closing) && !change.reset;
         if waits && !meta.has(Meta::FIN_RECEIVED) {

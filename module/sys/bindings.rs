@@ -206,7 +206,7 @@ pub struct mutex_state_change {
     pub before: __u8,
     pub after: __u8,
     pub reset: __u8,
-    pub reserved: __u8,
+    pub failed: __u8,
     pub now: __u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
@@ -223,8 +223,8 @@ const _: () = {
         [::core::mem::offset_of!(mutex_state_change, after) - 61usize];
     ["Offset of field: mutex_state_change::reset"]
         [::core::mem::offset_of!(mutex_state_change, reset) - 62usize];
-    ["Offset of field: mutex_state_change::reserved"]
-        [::core::mem::offset_of!(mutex_state_change, reserved) - 63usize];
+    ["Offset of field: mutex_state_change::failed"]
+        [::core::mem::offset_of!(mutex_state_change, failed) - 63usize];
     ["Offset of field: mutex_state_change::now"]
         [::core::mem::offset_of!(mutex_state_change, now) - 64usize];
 };

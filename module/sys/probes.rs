@@ -128,6 +128,7 @@ unsafe extern "C" fn state<T: Probed>(
         before: State::from_number(change.before),
         after: State::from_number(change.after),
         reset: change.reset != 0,
+        failed: change.failed != 0,
         tcp: tcp(&change.tcp),
         now: change.now,
     };

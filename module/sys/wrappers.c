@@ -167,7 +167,7 @@ static __always_inline unsigned int count(struct sk_buff *skb, const struct nf_h
 	}
 	if (hook != MUTEX_HOOK_FORWARD) {
 		view.socket = full_socket(skb, state);
-		if (view.socket && view.socket->sk_protocol == IPPROTO_TCP)
+		if (view.socket && sk_is_tcp(view.socket))
 			read_tcp(view.socket, &view.tcp);
 	}
 
@@ -375,6 +375,7 @@ static void probe_state(void *unused, const struct sock *sk, const int before, c
 	if (!ends_of(sk, &change.ends))
 		return;
 	change.reset = error == ECONNRESET || error == ECONNREFUSED || error == EPIPE;
+	change.failed = error != 0;
 	read_tcp(sk, &change.tcp);
 	enter_probe();
 	probe_calls->state(probe_context, &change);

@@ -111,7 +111,7 @@ struct mutex_state_change {
 	__u8 before;
 	__u8 after;
 	__u8 reset;		/* the other end reset or refused it */
-	__u8 reserved;
+	__u8 failed;		/* an error ended it, not who uses the socket */
 	__u64 now;		/* nanoseconds since boot, to the tick */
 };
 

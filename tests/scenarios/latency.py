@@ -7,7 +7,7 @@ A program's time begins before MUTEX's and ends after it; the wires' delay is le
 import re
 import socket
 import statistics
-import threading
+import struct
 import time
 
 from lib import check, module, ss, traffic, wire
@@ -175,6 +175,19 @@ def echo(a):
     check.note(f"ping: {low / MS} / {middle / MS} / {high / MS} ms")
 
 
+def raw(a, b):
+    check.part("TCP of a raw socket, which knows nothing of round trips")
+    with a.inside():
+        one = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
+    one.bind(("10.0.1.1", 0))
+    for number in range(5):
+        one.sendto(struct.pack("!HHIIBBHHH", 999, 9, number, 0, 0x50, 2, 1000, 0, 0), ("10.0.1.2", 0))
+    image = module.image_at_rest()
+    c = wire.find(image, a, (6, "10.0.1.1", 999, "10.0.1.2", 9))
+    check.equal("packets sent, and no sample", (c.sent.packets, c.quality[:8]), (5, (0,) * 8))
+    one.close()
+
+
 def through(a, r, c):
     check.part("forwarded TCP, 20 ms on the one side and 60 ms on the other")
     near, far, took = connected(a, c, "10.0.2.2")
@@ -207,6 +220,7 @@ def main():
     wire.load(one)
     held = [*tcp(a, b), *udp(a, b)]
     echo(a)
+    raw(a, b)
     two = wire.Row("c", "d", "e")
     for (host, link), delay in zip(two.wires, ("10ms", "10ms", "30ms", "30ms")):
         wire.netem(host, link, "delay", delay)

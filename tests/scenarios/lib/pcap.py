@@ -18,22 +18,28 @@ ETHERNET, RAW = 1, 101
 def packets(path):
     """The IP packets of a capture of an Ethernet-like interface, or one without a link layer (snapped
     frames will do)."""
+    return (packet for _, packet in timed(path))
+
+
+def timed(path):
+    """The same, each with its Unix time."""
     with open(path, "rb") as file:
         head = file.read(24)
         if len(head) < 24:
             raise ValueError(f"{path} is no capture")
+        unit = 1e9 if b"\x3c" in head[:4] else 1e6
         order = "<" if head[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
         link = struct.unpack(order + "I", head[20:])[0] & 0xffff
         if link not in (ETHERNET, RAW):
             raise ValueError(f"{path} has frames of type {link}")
         while record := file.read(16):
-            _, _, captured, length = struct.unpack(order + "4I", record)
+            seconds, fraction, captured, length = struct.unpack(order + "4I", record)
             frame = file.read(captured)
             if link == RAW:
                 frame = bytes(12) + (b"\x08\x00" if frame[0] >> 4 == 4 else b"\x86\xdd") + frame
             packet = ip(frame)
             if packet:
-                yield packet
+                yield seconds + fraction / unit, packet
             elif frame[12:14] in (b"\x08\x00", b"\x86\xdd"):
                 raise ValueError(f"{path}: an IP packet of {length} bytes that cannot be read")
 
@@ -92,12 +98,20 @@ class Capture:
         self._errors.seek(0)
         return self._errors.read()
 
-    def end(self):
-        """Stops it, and gives for each flow the frames, IP bytes and payload that it saw."""
+    def _stop(self):
         self._process.send_signal(signal.SIGINT)
         self._process.wait()
         if not re.search(r"^0 packets dropped by kernel", self._said(), re.M):
             raise RuntimeError(f"the capture is not complete: {self._said()}")
+
+    def timed(self):
+        """Stops it, and gives the packets that it saw with their Unix times."""
+        self._stop()
+        return list(timed(self.path))
+
+    def end(self):
+        """Stops it, and gives for each flow the frames, IP bytes and payload that it saw."""
+        self._stop()
         flows = {}
         for packet in packets(self.path):
             key = packet[:5]

@@ -2,6 +2,8 @@
 """Hosts in a row whose wires delay, lose and count packets, and what the kernel counts there."""
 
 import json
+import socket
+import struct
 
 from lib import check, module, net
 
@@ -128,6 +130,20 @@ def check_histograms(image):
             expected = percentile(histogram, percent, quality.latency_min_ns, quality.latency_max_ns)
             pairs.append((f"{scope} {subject} p{percent}", getattr(quality, f"latency_p{percent}_ns"), expected))
     check.all_equal("histograms hold all samples, and give the percentiles", pairs)
+
+
+def ip_checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def packet(source, destination, protocol, body):
+    """An IPv4 packet, for a raw socket."""
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 1, 0, 64, protocol, 0,
+                       socket.inet_aton(source), socket.inet_aton(destination))
+    return head[:10] + struct.pack("!H", ip_checksum(head)) + head[12:] + body
 
 
 def load(row, **parameters):
