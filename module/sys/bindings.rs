@@ -107,10 +107,11 @@ pub struct mutex_owner {
     pub uid: __u32,
     pub pid: __u32,
     pub command: [__u8; 16usize],
+    pub single: bool,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of mutex_owner"][::core::mem::size_of::<mutex_owner>() - 48usize];
+    ["Size of mutex_owner"][::core::mem::size_of::<mutex_owner>() - 56usize];
     ["Alignment of mutex_owner"][::core::mem::align_of::<mutex_owner>() - 8usize];
     ["Offset of field: mutex_owner::socket"][::core::mem::offset_of!(mutex_owner, socket) - 0usize];
     ["Offset of field: mutex_owner::inode"][::core::mem::offset_of!(mutex_owner, inode) - 8usize];
@@ -120,6 +121,8 @@ const _: () = {
     ["Offset of field: mutex_owner::pid"][::core::mem::offset_of!(mutex_owner, pid) - 28usize];
     ["Offset of field: mutex_owner::command"]
         [::core::mem::offset_of!(mutex_owner, command) - 32usize];
+    ["Offset of field: mutex_owner::single"]
+        [::core::mem::offset_of!(mutex_owner, single) - 48usize];
 };
 unsafe extern "C" {
     pub fn mutex_owner_of(

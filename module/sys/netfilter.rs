@@ -93,6 +93,7 @@ impl Seen<'_> {
             uid: 0,
             pid: 0,
             command: [0; 16],
+            single: false,
         };
         // SAFETY: The view is that of the hook that is running.
         let known = unsafe { bindings::mutex_owner_of(self.view, ports.0, ports.1, &mut owner) };
@@ -100,7 +101,7 @@ impl Seen<'_> {
             bindings::MUTEX_OWNER_KERNEL => Ownership::Kernel,
             bindings::MUTEX_OWNER_PROCESS => Ownership::Process(Owner {
                 socket: owner.socket,
-                single: packet.protocol == protocol::TCP,
+                single: owner.single,
                 inode: owner.inode,
                 pid: owner.pid,
                 uid: owner.uid,

@@ -269,6 +269,7 @@ static int describe(struct sock *sk, bool sending, struct mutex_owner *owner)
 	if (sk->sk_kern_sock)
 		return MUTEX_OWNER_KERNEL;
 	owner->socket = (unsigned long)sk;
+	owner->single = sk_is_tcp(sk);
 	owner->uid = from_kuid(&init_user_ns, sk_uid(sk));
 #ifdef CONFIG_SOCK_CGROUP_DATA
 	owner->cgroup = cgroup_id(sock_cgroup_ptr(&sk->sk_cgrp_data));

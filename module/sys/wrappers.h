@@ -66,6 +66,7 @@ struct mutex_owner {
 	__u32 uid;		/* in the first user namespace */
 	__u32 pid;		/* 0 if no process is sending */
 	__u8 command[16];	/* of that process */
+	bool single;		/* TCP's: it owns one connection only */
 };
 
 /* Finds the owner of a buffer's socket; the ports are those of its UDP header,

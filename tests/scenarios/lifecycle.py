@@ -11,7 +11,7 @@ import struct
 import subprocess
 import time
 
-from lib import check, module, net, ss, traffic, wire
+from lib import check, module, net, ss, traffic
 
 TCP, UDP, SCTP = 6, 17, 132
 TIMEOUTS = {

@@ -13,12 +13,15 @@ def bad_parameters():
     names = subprocess.run(["modinfo", "-F", "parm", module.FILE], capture_output=True, text=True).stdout
     names = [line.split(":")[0] for line in names.splitlines()]
     check.equal("parameters", sorted(names), sorted((
-        "max_connections", "max_fds", "timeout_tcp", "timeout_tcp_opening", "timeout_tcp_closing",
+        "max_connections", "max_fds", "max_alerts", "timeout_tcp", "timeout_tcp_opening", "timeout_tcp_closing",
         "timeout_one_way", "timeout_two_way", "timeout_icmp", "timeout_closed", "timeout_fd")))
     for name in names:
         table = name.startswith("max_")
         values = ["-1", "many", "4294967296", ""]
-        values += ["15", "16777217"] if table else ["31536001"]
+        if name == "max_alerts":
+            values += ["0", "1048577"]
+        else:
+            values += ["15", "16777217"] if table else ["31536001"]
         if not table and name not in ("timeout_closed", "timeout_fd"):
             values.append("0")
         wrong = []
@@ -47,7 +50,7 @@ def bad_parameters():
     check.equal("memory mappings are as before", module.mappings(), before)
 
     check.part("good parameters at their limits")
-    for words in (["max_connections=16", "max_fds=16"], ["timeout_closed=0", "timeout_fd=0"],
+    for words in (["max_connections=16", "max_fds=16"], ["max_alerts=1"], ["timeout_closed=0", "timeout_fd=0"],
                   ["timeout_tcp=31536000"], ["max_connections=0x100"], ["max_connections=1000000", "max_fds=16"]):
         done = module.insmod(*words)
         check.that(f"{' '.join(words)} loads", not done.returncode, done.stderr)
