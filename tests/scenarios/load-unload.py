@@ -73,6 +73,10 @@ def under_traffic():
         else:
             held = []
             audited += module.image().audit()
+        # Of the traffic something passes soon, however busy the machine is.
+        deadline = time.monotonic() + 5
+        while not module.stats()["received_packets"] and time.monotonic() < deadline:
+            time.sleep(0.01)
         counted.append(module.stats()["received_packets"])
         done = subprocess.run(["rmmod", "mutex"], capture_output=True, text=True)
         for fd in held:
@@ -87,7 +91,7 @@ def under_traffic():
     check.note(f"{(time.monotonic() - began) / ROUNDS:.2f} s a round")
     check.equal("whoever reads on after the unloading is told so", said, {"EIO"})
     check.equal("rounds", len(counted), ROUNDS)
-    check.that("it counted in most of them", sum(1 for n in counted if n) > ROUNDS * 0.8, counted)
+    check.that("it counted in each of them", all(counted), counted)
     check.equal("audits of rounds, under traffic: lines that are off", audited, [])
     check.equal("the traffic never broke off", [job.poll() for job in jobs], [None] * len(jobs))
     check.equal("memory mappings are as before", module.mappings(), before)
