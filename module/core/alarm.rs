@@ -76,13 +76,6 @@ fn put<T: Wire>(record: &T, out: &mut [u8]) -> usize {
 }
 
 impl<M: Memory> Engine<M> {
-    /// The rule, unless it is off.
-    #[inline]
-    fn rule(&self, scope: Scope, kind: Kind) -> Option<Rule> {
-        Some(self.config.rule(scope, kind))
-            .filter(|rule| !rule.is_off() || rule.scope == Scope::Global)
-    }
-
     fn judge(
         &self,
         pinned: &impl Pinned,
@@ -119,11 +112,11 @@ impl<M: Memory> Engine<M> {
         let Some(quality) = self.quality(record) else {
             return;
         };
-        if let Some(rule) = self.rule(Scope::Connection, kind) {
-            self.judge(pinned, &quality.armed, &rule, value, now, |alert| {
-                self.name_connection(alert, connection);
-            });
-        }
+        // Rules that are off, too: that arms them.
+        let rule = self.config.rule(Scope::Connection, kind);
+        self.judge(pinned, &quality.armed, &rule, value, now, |alert| {
+            self.name_connection(alert, connection);
+        });
         let own = connection.fd().and_then(|fd| self.fds.arena().get(fd));
         if let Some(fd) = own.filter(|fd| fd.only_connection() == Some(record)) {
             self.judge_fd(pinned, fd, kind, value, now);
@@ -132,12 +125,11 @@ impl<M: Memory> Engine<M> {
 
     /// Judges an fd's value.
     pub(crate) fn judge_fd(&self, pinned: &impl Pinned, fd: &Fd, kind: Kind, value: u64, now: u64) {
-        if let Some(rule) = self.rule(Scope::Fd, kind) {
-            self.judge(pinned, &fd.quality.armed, &rule, value, now, |alert| {
-                alert.subject = fd.id();
-                fd.name(alert);
-            });
-        }
+        let rule = self.config.rule(Scope::Fd, kind);
+        self.judge(pinned, &fd.quality.armed, &rule, value, now, |alert| {
+            alert.subject = fd.id();
+            fd.name(alert);
+        });
     }
 
     /// Judges the host's value.

@@ -218,6 +218,8 @@ impl Sweeper {
             };
             self.shown.pop(engine);
             if take {
+                // The last chance for what passed shortly before the end.
+                engine.finish_windows(&pin, record, connection, now);
                 engine.remove(&pin(), record);
                 limbo.0.push(engine, record);
             } else {
@@ -243,10 +245,13 @@ impl Sweeper {
         for (number, connection) in engine.connections().ever_used(start).take(records as usize) {
             looked += 1;
             let meta = connection.meta();
-            if !meta.has(Meta::IN_USE) || meta.has(Meta::ENDED) {
+            if !meta.has(Meta::IN_USE) {
                 continue;
             }
             engine.finish_windows(pin, number, connection, now);
+            if meta.has(Meta::ENDED) {
+                continue;
+            }
             let timeout = engine.config().idle(connection.key().protocol(), meta.state());
             let idle = now.saturating_sub(connection.last_seen());
             if idle >= timeout {
