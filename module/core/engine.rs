@@ -609,7 +609,16 @@ impl<M: Memory> Engine<M> {
             return Some(());
         }
         if !owner.single {
-            connection.change(|meta| Some(meta.with(Meta::FD_SHARED)));
+            let begin = || {
+                connection.change(|meta| Some(meta.with(Meta::FD_SHARED)));
+            };
+            // An owner that is known late, as that of an SCTP association, gets what was before.
+            match (self.quality(number), self.fds.arena().get(fd)) {
+                (Some(quality), Some(fd)) => {
+                    quality.share(pinned, &self.octaves, &fd.quality, begin);
+                }
+                _ => begin(),
+            }
         }
         self.fds.activate(pinned, fd, number);
         // The connection may end at any moment: either this or the end takes it off again.

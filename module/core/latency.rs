@@ -72,6 +72,12 @@ impl Place {
         Place { octave: octave as u8, step: ((units >> (octave + 1)) & 7) as u8 }
     }
 
+    /// The shortest span that belongs there.
+    fn first(self) -> Span {
+        let octave = u32::from(self.octave).min(OCTAVES as u32 - 1);
+        Span((STEPS as u32 + u32::from(self.step & 7)) << (octave + 1))
+    }
+
     /// The latency that stands for the step, in nanoseconds: the harmonic mean of its ends a and b,
     /// which is within (b - a) / (b + a), at most 1 / 17, of every value between them.
     pub fn nanoseconds(self) -> u64 {
@@ -96,6 +102,16 @@ impl Histogram {
     /// Its samples.
     pub fn samples(&self) -> u64 {
         self.0.iter().flatten().fold(0, |sum: u64, count| sum.wrapping_add(*count))
+    }
+
+    /// Spans that have the samples' places.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = Span> + '_ {
+        self.0.iter().zip(0..).flat_map(|(steps, octave)| {
+            steps.iter().zip(0..).flat_map(move |(count, step)| {
+                let span = Place { octave, step }.first();
+                (0..*count).map(move |_| span)
+            })
+        })
     }
 
     /// The latency in nanoseconds that `percent` of the samples do not exceed (nearest rank),
@@ -382,6 +398,19 @@ mod tests {
             prop_assert!(found.abs_diff(exact) * 100 <= exact * 6 + 6300, "{found} for {exact}");
             pool.give_back(&head);
             prop_assert_eq!(pool.used(), 0);
+        }
+    }
+
+    #[test]
+    fn a_place_begins_with_its_first_span() {
+        for octave in 0..OCTAVES as u8 {
+            for step in 0..STEPS as u8 {
+                let place = Place { octave, step };
+                assert_eq!(Place::of(place.first()), place);
+                assert!(
+                    place == Place::of(Span(16)) || Place::of(Span(place.first().0 - 1)) != place
+                );
+            }
         }
     }
 

@@ -171,13 +171,8 @@ impl Quality {
         self.armed.reset();
     }
 
-    /// Counts a sample, and returns the smoothed average with whether the histogram had room.
-    pub(crate) fn sample<O: Deref<Target = [Octave]>>(
-        &self,
-        _pinned: &impl Pinned,
-        pool: &Pool<O>,
-        sample: &Sample,
-    ) -> (Span, bool) {
+    /// Begins to change words of latency; nobody else does until [`Quality::leave`] gets the result.
+    fn enter(&self, _pinned: &impl Pinned) -> u32 {
         let mut sequence = self.sequence.load(Relaxed) & !1;
         while let Err(seen) = self.sequence.compare_exchange_weak(
             sequence,
@@ -189,6 +184,24 @@ impl Quality {
             sequence = seen & !1;
         }
         fence(Release);
+        sequence
+    }
+
+    fn leave(&self, sequence: u32) {
+        self.sequence.store(sequence.wrapping_add(2), Release);
+    }
+
+    /// Counts a sample, and returns the smoothed average with whether the histogram had room.
+    /// `meanwhile` is called while no other sample is counted, and not while [`Quality::share`] is.
+    pub(crate) fn sample<O: Deref<Target = [Octave]>>(
+        &self,
+        pinned: &impl Pinned,
+        pool: &Pool<O>,
+        sample: &Sample,
+        meanwhile: impl FnOnce(),
+    ) -> (Span, bool) {
+        let sequence = self.enter(pinned);
+        meanwhile();
         let samples = self.samples.load(Relaxed);
         let span = sample.span.0;
         let average = match (sample.average, samples) {
@@ -209,8 +222,43 @@ impl Quality {
         }
         let placed = pool.count(&self.histogram, sample.span);
         self.samples.store(samples.wrapping_add(1), Relaxed);
-        self.sequence.store(sequence.wrapping_add(2), Release);
+        self.leave(sequence);
         (Span(average), placed)
+    }
+
+    /// Gives the samples so far to `other` as well. `begin`, called while no sample is counted, has
+    /// those that follow given to it.
+    pub(crate) fn share<O: Deref<Target = [Octave]>>(
+        &self,
+        pinned: &impl Pinned,
+        pool: &Pool<O>,
+        other: &Quality,
+        begin: impl FnOnce(),
+    ) {
+        let sequence = self.enter(pinned);
+        begin();
+        let more = self.samples.load(Relaxed);
+        if more != 0 {
+            let theirs = other.enter(pinned);
+            let samples = other.samples.load(Relaxed);
+            let (min, max) = (self.min.load(Relaxed), self.max.load(Relaxed));
+            if samples == 0 || min < other.min.load(Relaxed) {
+                other.min.store(min, Relaxed);
+            }
+            if max > other.max.load(Relaxed) {
+                other.max.store(max, Relaxed);
+            }
+            other.last.store(self.last.load(Relaxed), Relaxed);
+            if samples == 0 {
+                other.average.store(self.average.load(Relaxed), Relaxed);
+            }
+            for span in pool.gather(&self.histogram).spans() {
+                pool.count(&other.histogram, span);
+            }
+            other.samples.store(samples.wrapping_add(more), Relaxed);
+            other.leave(theirs);
+        }
+        self.leave(sequence);
     }
 
     /// Counts a retransmission.
