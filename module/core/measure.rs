@@ -199,17 +199,15 @@ impl<M: Memory> Engine<M> {
         now: u64,
     ) {
         let mut placed = true;
-        let mut fd = None;
         if let Some(quality) = self.quality(record) {
-            let owner = || fd = self.shared_fd(connection);
-            let (average, found_room) = quality.sample(pinned, &self.octaves, sample, owner);
+            let (average, found_room) = quality.sample(pinned, &self.octaves, sample);
             placed = found_room;
             let average = average.nanoseconds();
             self.judge_connection(pinned, record, connection, Kind::Latency, average, now);
         }
-        if let Some(fd) = fd {
+        if let Some(fd) = self.shared_fd(connection) {
             let sample = Sample { average: None, ..*sample };
-            let (average, found_room) = fd.quality.sample(pinned, &self.octaves, &sample, || ());
+            let (average, found_room) = fd.quality.sample(pinned, &self.octaves, &sample);
             placed &= found_room;
             self.judge_fd(pinned, fd, Kind::Latency, average.nanoseconds(), now);
         }
