@@ -41,7 +41,7 @@ const SETTLED_AT_ONCE: usize = 64;
 /// neither.
 #[pin_data]
 pub(crate) struct Books {
-    engine: Engine<KernelMemory>,
+    engine: KBox<Engine<KernelMemory>>,
     boot_id: [u8; 16],
     /// What a mapping of the records begins with: a page.
     live_header: Zeroed<AtomicU64>,
@@ -81,7 +81,7 @@ impl Readers for ReaderList {
 
 impl Books {
     /// Opens the books on that engine.
-    pub(crate) fn new(engine: Engine<KernelMemory>) -> Result<Arc<Self>> {
+    pub(crate) fn new(engine: KBox<Engine<KernelMemory>>) -> Result<Arc<Self>> {
         let live_header = live_header(&engine)?;
         Arc::pin_init(
             pin_init!(Books {

@@ -59,7 +59,10 @@ fn config() -> Result<Config> {
 }
 
 /// An engine as the parameters want it.
-pub(crate) fn engine() -> Result<Engine<KernelMemory>> {
+///
+/// In a box, and not inlined: it would take much of the kernel's stack to hand it about.
+#[inline(never)]
+pub(crate) fn engine() -> Result<KBox<Engine<KernelMemory>>> {
     let connections =
         checked("max_connections", *parameters::max_connections.value(), TABLE)? as usize;
     let fds = checked("max_fds", *parameters::max_fds.value(), TABLE)? as usize;
@@ -104,5 +107,5 @@ pub(crate) fn engine() -> Result<Engine<KernelMemory>> {
     let parts = parts().inspect_err(|_| {
         pr_err!("no {} MiB of memory are free for the tables\n", bytes >> 20);
     })?;
-    Engine::new(parts).ok_or(EINVAL)
+    Ok(KBox::new(Engine::new(parts).ok_or(EINVAL)?, GFP_KERNEL)?)
 }

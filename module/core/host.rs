@@ -17,6 +17,7 @@ use crate::cpu::Pinned;
 use crate::engine::Cpus;
 use crate::engine::Engine;
 use crate::engine::Memory;
+use crate::latency::Histogram;
 use crate::latency::LatencySum;
 use crate::quality::Closed;
 use crate::quality::Fault;
@@ -99,7 +100,7 @@ impl<M: Memory> Engine<M> {
             faults: narrow(since(&at.faults, faults.iter().fold(0, |a, b| a.wrapping_add(*b)))),
             drops: narrow(since(&at.drops, quality.drops)),
         };
-        let samples = since(&at.samples, latency.histogram.samples());
+        let samples = since(&at.samples, latency.samples);
         let sum = since(&at.latency, latency.sum);
         if before == 0 {
             return;
@@ -124,11 +125,17 @@ impl<M: Memory> Engine<M> {
         self.judge_host(&pinned, Kind::TableFill, fill, now);
     }
 
-    /// The latency of the whole host.
+    /// The latency of the whole host, without its histogram.
     pub fn latency(&self) -> LatencySum {
         let mut sum = LatencySum::default();
         self.cpus.for_each(|cpu| cpu.latency.add_to(&mut sum));
         sum
+    }
+
+    /// The histogram of that.
+    pub fn latency_histogram(&self, histogram: &mut Histogram) {
+        histogram.0.as_flattened_mut().fill(0);
+        self.cpus.for_each(|cpu| cpu.latency.add_to_histogram(histogram));
     }
 
     /// What CPUs count of quality.
@@ -156,10 +163,12 @@ impl<M: Memory> Engine<M> {
     pub fn host_quality(&self) -> mutex_quality {
         let mut quality = self.counted_quality();
         let latency = self.latency();
+        let mut histogram = Histogram::default();
+        self.latency_histogram(&mut histogram);
         let percentile = |percent| {
-            latency.histogram.percentile(percent).clamp(latency.min, latency.max.max(latency.min))
+            histogram.percentile(percent).clamp(latency.min, latency.max.max(latency.min))
         };
-        let samples = latency.histogram.samples();
+        let samples = histogram.samples();
         quality.latency = mutex_latency {
             samples,
             last_ns: latency.last,

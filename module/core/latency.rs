@@ -238,9 +238,10 @@ impl<A: Deref<Target = [Octave]>> Pool<A> {
         })
     }
 
-    /// Gathers the histogram at `head`.
-    pub(crate) fn gather(&self, head: &AtomicU32) -> Histogram {
-        let mut histogram = Histogram::default();
+    /// Gathers the histogram at `head`, in the place of what `histogram` was: it is too large to be
+    /// handed about on a kernel's stack.
+    pub(crate) fn gather(&self, head: &AtomicU32, histogram: &mut Histogram) {
+        histogram.0.as_flattened_mut().fill(0);
         for octave in self.list(head.load(Acquire)) {
             let part = octave.part();
             let Some(steps) = histogram.0.get_mut(part as usize / 2) else {
@@ -251,7 +252,6 @@ impl<A: Deref<Target = [Octave]>> Pool<A> {
                 *sum = sum.wrapping_add(if part & 1 == 0 { count } else { count << 16 });
             }
         }
-        histogram
     }
 
     /// Gives back the histogram at `head`, which nobody counts in or reads any more.
@@ -294,11 +294,11 @@ pub struct LatencyCounter {
     unplaced: Counter,
 }
 
-/// The sum of what CPUs saw.
+/// The sum of what CPUs saw, without the histogram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LatencySum {
-    /// Every sample.
-    pub histogram: Histogram,
+    /// Samples.
+    pub samples: u64,
     /// Nanoseconds of all samples together.
     pub sum: u64,
     /// One CPU's last.
@@ -332,19 +332,23 @@ impl LatencyCounter {
         self.unplaced.get()
     }
 
-    /// Adds what it has to a sum.
-    pub fn add_to(&self, sum: &mut LatencySum) {
-        let mut samples = 0u64;
-        for (mine, steps) in sum.histogram.0.iter_mut().zip(&self.counts) {
+    /// Adds what it has to a histogram.
+    pub fn add_to_histogram(&self, histogram: &mut Histogram) {
+        for (mine, steps) in histogram.0.iter_mut().zip(&self.counts) {
             for (mine, count) in mine.iter_mut().zip(steps) {
-                let count = count.get();
-                samples = samples.wrapping_add(count);
-                *mine = mine.wrapping_add(count);
+                *mine = mine.wrapping_add(count.get());
             }
         }
+    }
+
+    /// Adds what it has to a sum.
+    pub fn add_to(&self, sum: &mut LatencySum) {
+        let counts = self.counts.iter().flatten();
+        let samples = counts.fold(0u64, |sum, count| sum.wrapping_add(count.get()));
         if samples == 0 {
             return;
         }
+        sum.samples = sum.samples.wrapping_add(samples);
         sum.sum = sum.sum.wrapping_add(self.sum.get());
         sum.last = Span(self.last.load(Relaxed)).nanoseconds();
         let min = Span(self.min.load(Relaxed).saturating_sub(1)).nanoseconds();
@@ -381,13 +385,19 @@ mod tests {
             samples.sort_unstable();
             let rank = (samples.len() * percent as usize).div_ceil(100).max(1);
             let exact = samples[rank - 1];
-            let histogram = pool.gather(&head);
+            let histogram = gathered(&pool, &head);
             prop_assert_eq!(histogram.samples(), samples.len() as u64);
             let found = histogram.percentile(percent);
             prop_assert!(found.abs_diff(exact) * 100 <= exact * 6 + 6300, "{found} for {exact}");
             pool.give_back(&head);
             prop_assert_eq!(pool.used(), 0);
         }
+    }
+
+    fn gathered(pool: &Pool<Vec<Octave>>, head: &AtomicU32) -> Histogram {
+        let mut histogram = Histogram::default();
+        pool.gather(head, &mut histogram);
+        histogram
     }
 
     fn at(microseconds: u32) -> Place {
@@ -411,7 +421,7 @@ mod tests {
             assert!(pool.count(&head, at(100), 1));
         }
         assert!(pool.count(&head, at(127), 1_000_000));
-        assert_eq!((pool.gather(&head).samples(), pool.used()), (1_200_000, 2));
+        assert_eq!((gathered(&pool, &head).samples(), pool.used()), (1_200_000, 2));
     }
 
     #[test]
@@ -421,7 +431,7 @@ mod tests {
         assert!(pool.count(&head, at(100), 1));
         assert!(pool.count(&head, at(101), 1));
         assert!(!pool.count(&head, at(1000), 1));
-        assert_eq!(pool.gather(&head).samples(), 2);
+        assert_eq!(gathered(&pool, &head).samples(), 2);
     }
 
     #[test]
@@ -433,6 +443,6 @@ mod tests {
         let mut sum = LatencySum::default();
         cpus.iter().for_each(|cpu| cpu.add_to(&mut sum));
         assert_eq!((sum.min, sum.max, sum.sum), (10_000, 50_000, 60_000));
-        assert_eq!(sum.histogram.samples(), 2);
+        assert_eq!(sum.samples, 2);
     }
 }

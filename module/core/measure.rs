@@ -478,16 +478,17 @@ impl<M: Memory> Engine<M> {
         wire
     }
 
-    /// A connection's histogram of latency. It is not collected meanwhile.
-    pub fn connection_histogram(&self, record: u32) -> Histogram {
-        self.quality(record)
-            .map_or_else(Histogram::default, |quality| quality.histogram(&self.octaves))
+    /// Gathers a connection's histogram of latency. It is not collected meanwhile.
+    pub fn connection_histogram(&self, record: u32, histogram: &mut Histogram) {
+        if let Some(quality) = self.quality(record) {
+            quality.histogram(&self.octaves, histogram);
+        }
     }
 
-    /// The histogram of an fd that may own many connections; another's is its connection's. It is not
-    /// collected meanwhile.
-    pub fn fd_histogram(&self, fd: &Fd) -> Histogram {
-        fd.quality.histogram(&self.octaves)
+    /// Gathers the histogram of an fd that may own many connections; another's is its connection's.
+    /// It is not collected meanwhile.
+    pub fn fd_histogram(&self, fd: &Fd, histogram: &mut Histogram) {
+        fd.quality.histogram(&self.octaves, histogram);
     }
 
     /// An fd's record for userspace; `sums` is what its live connections moved. It is not

@@ -208,11 +208,16 @@ impl Quality {
             }
         }
         saturating_add(&self.other_drops, from.other_drops.load(Relaxed));
-        let samples = from.samples.load(Relaxed);
-        if samples == 0 {
-            return;
+        if from.samples.load(Relaxed) != 0 {
+            self.inherit_latency(pool, from);
         }
-        let histogram = from.histogram(pool);
+    }
+
+    #[inline(never)] // Only who has samples needs the room for a histogram.
+    fn inherit_latency<O: Deref<Target = [Octave]>>(&self, pool: &Pool<O>, from: &Quality) {
+        let mut histogram = Histogram::default();
+        from.histogram(pool, &mut histogram);
+        let samples = from.samples.load(Relaxed);
         let sequence = self.enter();
         let word = |word: &AtomicU32| word.load(Relaxed);
         let before = self.samples.load(Relaxed);
@@ -311,7 +316,7 @@ impl Quality {
     }
 
     /// What `copy` makes of the words of latency, all of one moment.
-    fn consistently<T>(&self, copy: impl Fn() -> T) -> T {
+    fn consistently<T>(&self, mut copy: impl FnMut() -> T) -> T {
         loop {
             let before = self.sequence.load(Acquire);
             if before & 1 == 0 {
@@ -325,9 +330,13 @@ impl Quality {
         }
     }
 
-    /// The histogram. Its owner is not collected meanwhile.
-    pub(crate) fn histogram<O: Deref<Target = [Octave]>>(&self, pool: &Pool<O>) -> Histogram {
-        self.consistently(|| pool.gather(&self.histogram))
+    /// Gathers the histogram. Its owner is not collected meanwhile.
+    pub(crate) fn histogram<O: Deref<Target = [Octave]>>(
+        &self,
+        pool: &Pool<O>,
+        histogram: &mut Histogram,
+    ) {
+        self.consistently(|| pool.gather(&self.histogram, histogram));
     }
 
     /// The drops by reason.
@@ -354,7 +363,10 @@ impl Quality {
         let drops = self.drops.iter().chain([&self.other_drops]);
         let peak = |peak: &AtomicU64, now: u64| peak.load(Relaxed).max(now);
         mutex_quality {
-            latency: self.latency(pool),
+            latency: match self.samples.load(Relaxed) {
+                0 => mutex_latency::default(),
+                _ => self.latency(pool),
+            },
             retransmitted_packets: self.retransmitted.load(Relaxed).into(),
             retransmitted_bytes: self.retransmitted_bytes.load(Relaxed),
             retransmissions_failed: self.retransmissions_failed.load(Relaxed).into(),
@@ -370,14 +382,14 @@ impl Quality {
         }
     }
 
+    #[inline(never)] // Only who has samples needs the room for a histogram.
     fn latency<O: Deref<Target = [Octave]>>(&self, pool: &Pool<O>) -> mutex_latency {
-        if self.samples.load(Relaxed) == 0 {
-            return mutex_latency::default();
-        }
-        let (samples, [last, average, min, max], histogram) = self.consistently(|| {
+        let mut histogram = Histogram::default();
+        let (samples, [last, average, min, max]) = self.consistently(|| {
             let spans = [&self.last, &self.average, &self.min, &self.max];
             let spans = spans.map(|word| Span(word.load(Relaxed)).nanoseconds());
-            (self.samples.load(Relaxed), spans, pool.gather(&self.histogram))
+            pool.gather(&self.histogram, &mut histogram);
+            (self.samples.load(Relaxed), spans)
         });
         // No percentile lies outside, however wide its step is.
         let percentile = |percent| histogram.percentile(percent).clamp(min, max.max(min));

@@ -19,6 +19,7 @@ use crate::cpu::DropCounter;
 use crate::engine::Engine;
 use crate::engine::Memory;
 use crate::fd::FdSums;
+use crate::latency::Histogram;
 use crate::latency::OCTAVES;
 use crate::ledger::Ledger;
 use crate::ledger::Settled;
@@ -190,6 +191,7 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
         let (connections, fds) = (engine.connections(), engine.fds().arena());
         // Of those that were copied.
         let (end, fds_end) = (self.next_connection, self.next_fd);
+        let mut histogram = Histogram::default();
         let mut copied = 0;
         for _ in 0..BLOCK_LOOKS {
             if copied + OCTAVES as u32 > BLOCK_OCTAVES {
@@ -198,7 +200,7 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
             let number = self.next_histogram;
             self.next_histogram += 1;
             let mut record = mutex_latency_buckets::default();
-            let histogram = if number < end {
+            if number < end {
                 let Some(connection) = connections.get(number) else {
                     continue;
                 };
@@ -207,7 +209,7 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
                 }
                 record.id = connection.id();
                 record.scope = MUTEX_SCOPE_CONNECTION;
-                engine.connection_histogram(number)
+                engine.connection_histogram(number, &mut histogram);
             } else if number - end < fds_end {
                 let Some(fd) = fds.get(number - end) else {
                     continue;
@@ -217,18 +219,18 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
                 }
                 record.id = fd.id();
                 record.scope = MUTEX_SCOPE_FD;
-                engine.fd_histogram(fd)
+                engine.fd_histogram(fd, &mut histogram);
             } else {
                 if number - end > fds_end {
                     return false;
                 }
                 record.scope = MUTEX_SCOPE_GLOBAL;
-                engine.latency().histogram
-            };
-            for (octave, samples) in histogram.0.into_iter().enumerate() {
+                engine.latency_histogram(&mut histogram);
+            }
+            for (octave, samples) in histogram.0.iter().enumerate() {
                 if samples.iter().any(|count| *count != 0) {
                     record.octave = octave as u32;
-                    record.samples = samples;
+                    record.samples = *samples;
                     copy(&record);
                     copied += 1;
                 }
