@@ -3,7 +3,6 @@
 
 import socket
 import threading
-import time
 
 from lib import books, check, module, net, ss, traffic, wire
 
