@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from lib import check, module, net, traffic
+from lib import check, module, net
 from lib.events import Monitor
 
 ROUNDS = 20
