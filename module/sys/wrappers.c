@@ -23,6 +23,7 @@
 #include <linux/seq_file.h>
 #include <linux/timekeeping.h>
 #include <linux/tracepoint.h>
+#include <linux/uaccess.h>
 #include <linux/uuid.h>
 #include <linux/vmalloc.h>
 #include <linux/wait.h>
@@ -429,6 +430,8 @@ static bool has_device(enum skb_drop_reason reason)
 	case SKB_DROP_REASON_IP_INHDR:
 	case SKB_DROP_REASON_IP_RPFILTER:
 	case SKB_DROP_REASON_OTHERHOST:
+	case SKB_DROP_REASON_QDISC_DROP:
+	case SKB_DROP_REASON_TC_EGRESS:
 	case SKB_DROP_REASON_TC_INGRESS:
 		return true;
 	default:
@@ -436,18 +439,26 @@ static bool has_device(enum skb_drop_reason reason)
 	}
 }
 
-static const struct net *net_of(const struct sk_buff *skb, enum skb_drop_reason reason,
-				const struct sock *sk)
+/* The inode number of the network namespace that a dropped packet was in, 0 if
+ * it is unknown. */
+static u32 netns_of(const struct sk_buff *skb, enum skb_drop_reason reason, const struct sock *sk)
 {
+	const struct net_device *dev = READ_ONCE(skb->dev);
+	const struct net *net;
+	u32 inum;
+
+	if (!sk)
+		sk = skb->sk;
 	if (sk)
-		return sock_net(sk);
+		return sock_net(sk)->ns.inum;
 	if (skb_dst(skb))
-		return dev_net(dst_dev_rcu(skb_dst(skb)));
-	if (skb->sk)
-		return sock_net(skb->sk);
-	if (has_device(reason) && skb->dev)
-		return dev_net(skb->dev);
-	return NULL;
+		return dev_net(dst_dev_rcu(skb_dst(skb)))->ns.inum;
+	/* A queue that has something else there after all must not be a fault. */
+	if (dev && has_device(reason) &&
+	    !copy_from_kernel_nofault(&net, &dev->nd_net.net, sizeof(net)) &&
+	    !copy_from_kernel_nofault(&inum, &net->ns.inum, sizeof(inum)))
+		return inum;
+	return 0;
 }
 
 static void probe_drop(void *unused, struct sk_buff *skb, void *location, enum skb_drop_reason reason,
@@ -458,7 +469,6 @@ static void probe_drop(void *unused, struct sk_buff *skb, void *location, enum s
 		.packets = max_t(u32, skb_shinfo(skb)->gso_segs, 1),
 		.interface = skb->skb_iif,
 	};
-	const struct net *net;
 
 	if (skb->protocol == htons(ETH_P_IP))
 		dropped.family = 4;
@@ -478,9 +488,7 @@ static void probe_drop(void *unused, struct sk_buff *skb, void *location, enum s
 		break;
 	}
 	enter_probe();
-	net = net_of(skb, reason, rx_sk);
-	if (net)
-		dropped.netns = net->ns.inum;
+	dropped.netns = netns_of(skb, reason, rx_sk);
 	if (skb_mac_header_was_set(skb) || skb->network_header) {
 		const u8 *start = skb_network_header(skb);
 		const u8 *end = skb_tail_pointer(skb);
