@@ -308,14 +308,16 @@ def at_rest_then_gone(h):
     for c in of_them:
         moved[("forwarded_" if c.forwarded else "") + "sent"] += c.sent
         moved[("forwarded_" if c.forwarded else "") + "received"] += c.received
-    check.equal("closed has grown by what their connections had moved",
-                {d: after.closed[d] - before.closed[d] for d in DIRECTIONS}, moved)
+    grown = {d: after.closed[d] - before.closed[d] for d in DIRECTIONS}
+    # Leaving its multicast groups is said by a namespace as its link goes, by h too.
+    late = {d: grown[d] - moved[d] for d in DIRECTIONS}
+    check.that("closed has grown by what their connections had moved, and by what they said while they went",
+               0 <= late["sent"].packets <= 10 and not any(map(any, (late[d] for d in DIRECTIONS if d != "sent"))), late)
     stayed = {c.id: (c.sent, c.received) for c in before.connections if c not in of_them}
-    # Leaving a multicast group is said by h as its link goes.
     others = sum((after.after[d] - before.after[d] for d in DIRECTIONS), NOTHING)
     by_h = sum(((c.sent - stayed.get(c.id, (NOTHING,) * 2)[0]) + (c.received - stayed.get(c.id, (NOTHING,) * 2)[1])
                 for c in after.connections), NOTHING)
-    check.equal("what else passed is in what stayed", by_h, others)
+    check.equal("that, and what is in what stayed, is all that passed", by_h + late["sent"], others)
     check.equal("no other connection went", set(stayed) - {c.id for c in after.connections}, set())
 
 
