@@ -27,7 +27,7 @@ def workload(client, server, address4, address6):
     return claims, held
 
 
-def compare_ss(image, namespaces, held, gone, dropped):
+def compare_ss(image, namespaces, held, gone, dropped=0):
     """Open connections against ss, every packet and every byte of payload; closed ones against
     the payload that ss saw at their end. Of a sender ss does not say what arrived of what it sent,
     if the link dropped some."""
