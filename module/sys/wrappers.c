@@ -927,8 +927,9 @@ void mutex_files_remove(void)
 	proc_remove(directory);
 	irq_work_sync(&waker);
 	/* A poll that is under way still stands in the queue, which goes with the
-	 * module; so does an epoll, which is told to forget it. */
-	wake_up_pollfree(&waiters);
+	 * module; so does an epoll, which is told to forget it. Not by
+	 * wake_up_pollfree(), which wants the polls to have left before. */
+	__wake_up(&waiters, TASK_NORMAL, 0, poll_to_key(EPOLLHUP | POLLFREE));
 	while (waitqueue_active(&waiters)) {
 		wake_up_interruptible_all(&waiters);
 		msleep(1);
