@@ -101,16 +101,17 @@ class Monitor:
         self.events += found
         return found
 
-    def drain(self):
-        """All that there is now; what was read so far."""
-        while self.read() is not None:
-            pass
+    def drain(self, reads=None):
+        """All that there is now, or what so many reads give, because who sends can be faster; what was
+        read so far."""
+        while reads != 0 and self.read() is not None:
+            reads = reads and reads - 1
         return self.events
 
     def follow(self, enough, patience=20):
         """Reads on until `enough(events)`; whether it came to."""
         deadline = time.monotonic() + patience
-        while not enough(self.drain()):
+        while not enough(self.drain(reads=100)):
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
