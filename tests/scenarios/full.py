@@ -139,6 +139,12 @@ def main():
                        (getattr(one, hook) for one in image.connections if (one.netns, one.key) in held))
         check.equal(f"nft, all that was {hook}, in bytes", image.sum()[hook].bytes, totals[hook][1] + repeated)
 
+    check.part("who was not answered made room first")
+    check.that("some were ended early, and stats says how many",
+               traffic.wait_for(lambda: module.stats()["connections_early"], 10), module.stats()["connections_early"])
+    states = {(c.netns, c.key): c.state for c in module.image().connections}
+    check.equal("none of those that were answered", {states.get(one) for one in held}, {"established"})
+
     check.part("room again")
     for near, far in pairs:
         near.close()
