@@ -159,8 +159,9 @@ def holes(row, namespaces):
     segments, failed, syn = against_kernel("afterwards", image, namespaces, before)
     check.that("SYN and SYN-ACK, and what was forbidden", syn >= 3 and failed > 0, (segments, failed, syn))
     quality = wire.find(image, a, traffic.ends(near)).quality
-    check.equal("retransmissions that were forbidden are failed ones of that connection",
-                quality.retransmissions_failed, failed)
+    # A FIN of the part before may have been forbidden, too.
+    check.that("retransmissions that were forbidden are failed ones of that connection",
+               0 < quality.retransmissions_failed <= failed, (quality.retransmissions_failed, failed))
     module.audit("afterwards")
     for one in (near, far, late, accepted):
         one.close()
