@@ -42,9 +42,14 @@ class World:
         for host, gateways in ((self.a, ("10.0.1.2", "fd01::2")), (self.b, ("10.0.2.1", "fd02::1"))):
             for gateway in gateways:
                 host.sh("ip", "route", "add", "default", "via", gateway)
-        # Neighbours are known from now on.
         for address in (B4, B6):
             self.a.sh("ping", "-c", "1", "-W", "5", address)
+        # Neighbours are known from now on, and never asked whether they are still there.
+        for host in self.all:
+            for one in json.loads(host.sh("ip", "-j", "neighbour", "show")):
+                if "lladdr" in one:
+                    host.sh("ip", "neighbour", "replace", one["dst"], "lladdr", one["lladdr"],
+                            "dev", one["dev"], "nud", "permanent")
         # Of router solicitations there are three, seconds apart.
         for host in (self.a, self.r, self.b):
             host.sysctl("ipv6/conf/all/router_solicitations", 0)
