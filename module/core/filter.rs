@@ -441,7 +441,7 @@ impl fmt::Display for Prefix {
                 self.length.saturating_sub(MAPPED)
             }
             Family::V6 => {
-                write!(f, "{}", Ipv6Addr::from(u128::from(high) << 64 | u128::from(low)))?;
+                write!(f, "{}", Ipv6Addr::from((u128::from(high) << 64) | u128::from(low)))?;
                 self.length
             }
         };
@@ -771,10 +771,11 @@ mod tests {
     }
 
     fn in_prefix(ip: IpAddr, prefix: &str) -> bool {
+        // A character a bit.
         let bits = |ip| -> String {
             match ip {
-                IpAddr::V4(ip) => ip.octets().iter().map(|byte| format!("{byte:08b}")).collect(),
-                IpAddr::V6(ip) => ip.octets().iter().map(|byte| format!("{byte:08b}")).collect(),
+                IpAddr::V4(ip) => format!("{:032b}", ip.to_bits()),
+                IpAddr::V6(ip) => format!("{:0128b}", ip.to_bits()),
             }
         };
         let (base, length) = prefix.split_once('/').unwrap_or((prefix, "128"));

@@ -222,7 +222,7 @@ impl<A: Deref<Target = [Octave]>> Pool<A> {
         for count in &octave.counts {
             count.store(0, Relaxed);
         }
-        octave.link.store(first | part << PART_SHIFT, Release);
+        octave.link.store(first | (part << PART_SHIFT), Release);
         head.store(number + 1, Release);
         Some(octave)
     }

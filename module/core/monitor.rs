@@ -145,7 +145,7 @@ struct Reserved<'a> {
 impl Reserved<'_> {
     fn write(self, kind: u32, time_ns: u64, record: &[u8]) {
         let slot = self.slot;
-        slot.shape.store(u64::from(kind) | (record.len() as u64) << 32, Relaxed);
+        slot.shape.store(u64::from(kind) | ((record.len() as u64) << 32), Relaxed);
         slot.time.store(time_ns, Relaxed);
         slot.lost.store(self.lost, Relaxed);
         let mut rest = record;
@@ -612,7 +612,7 @@ mod tests {
         let monitor = Monitor::new(&queue);
         let running = AtomicU32::new(PRODUCERS as u32);
         let balanced = AtomicBool::new(true);
-        let body = |producer: u64, number: u64| producer << 32 | number;
+        let body = |producer: u64, number: u64| (producer << 32) | number;
         let (delivered, queued) = std::thread::scope(|scope| {
             let reader = scope.spawn(|| {
                 let mut events = Vec::new();

@@ -74,11 +74,11 @@ impl Asked {
 /// A span in 16 bits, within a thousandth: eleven bits, and by how many more they are shifted.
 fn pack(span: Span) -> u32 {
     let shift = (32 - span.0.leading_zeros()).saturating_sub(11);
-    shift << 11 | span.0 >> shift
+    (shift << 11) | (span.0 >> shift)
 }
 
 fn unpack(packed: u32) -> Span {
-    Span((packed & 0x7ff) << (packed >> 11 & 0x1f))
+    Span((packed & 0x7ff) << ((packed >> 11) & 0x1f))
 }
 
 /// What a connection keeps for its samples.
@@ -139,7 +139,7 @@ impl Timing {
     /// The span of both ways, once both are known.
     fn both_ways(&self, near: bool, span: Span) -> Option<Sample> {
         let (shift, mask) = if near { (0, 0xffff_0000) } else { (16, 0xffff) };
-        let replace = |latest| Some(latest & mask | pack(span).max(1) << shift);
+        let replace = |latest| Some((latest & mask) | (pack(span).max(1) << shift));
         let before = self.latest.fetch_update(Relaxed, Relaxed, replace).unwrap_or_default();
         let other = if near { before >> 16 } else { before & 0xffff };
         (other != 0)
