@@ -32,15 +32,18 @@ class Socket:
         return int(value) if NUMBER.match(value) else value
 
 
-def sent(unique, sockets):
+def sent(unique, sockets, mine=None):
     """Payload that went out of sockets which sent `unique` bytes at least once.
 
     bytes_sent, if it is those bytes and retransmissions: bytes_retrans counts as well what could not
-    be handed down, so it says at most how many those were.
+    be handed down, so it says at most how many those were. Where ss shows a socket twice as it goes, or
+    only in part, its sum is neither; then it gives `mine` if that lies between.
     """
     went_out = sum(one.bytes_sent for one in sockets)
     most = unique + sum(one.bytes_retrans for one in sockets)
-    return went_out if unique <= went_out <= most else most
+    if unique <= went_out <= most:
+        return went_out
+    return mine if mine is not None and unique <= mine <= most else most
 
 
 def arrived(one, peer):

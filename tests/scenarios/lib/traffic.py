@@ -276,10 +276,10 @@ def compare(check, what, image, claims, gone):
                             for field, one in match.items())]
         else:
             found = index.get((netns, match), [])
-            if counter == "payload" and match[0] == TCP:
-                sender = match if direction == "sent" else mirrored(match)
-                value = ss.sent(value, gone.get(sender, []))
         mine = sum(getattr(getattr(c, direction), counter) for c in found) if found else None
+        if not isinstance(match, dict) and counter == "payload" and match[0] == TCP:
+            sender = match if direction == "sent" else mirrored(match)
+            value = ss.sent(value, gone.get(sender, []), mine)
         pairs.setdefault(who, []).append((f"{namespace.name} {name} {direction} {counter}", mine, value))
     for who, compared in pairs.items():
         check.all_equal(f"{what}: equal to what {who} says", compared)
