@@ -765,12 +765,21 @@ static __poll_t text_poll(struct file *opened, struct poll_table_struct *table)
 	return more || READ_ONCE(removing) ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
+/* Whoever opened the file must have been allowed to, not only the process that writes: that may
+ * be a privileged one that was given the file as its standard error. */
+static bool opener_may_administer(const struct file *opened)
+{
+	return file_ns_capable(opened, &init_user_ns, CAP_NET_ADMIN);
+}
+
 static ssize_t text_write(struct file *opened, const char __user *user, size_t length, loff_t *unused)
 {
 	const struct mutex_file *file = pde_data(file_inode(opened));
 
 	if (!file->text->write)
 		return -EINVAL;
+	if (!opener_may_administer(opened))
+		return -EPERM;
 	return file->text->write(file->context, (const void __force *)user, length);
 }
 
@@ -819,6 +828,8 @@ static ssize_t stream_file_write(struct file *opened, const char __user *user, s
 
 	if (!file->stream->write)
 		return -EINVAL;
+	if (!opener_may_administer(opened))
+		return -EPERM;
 	return file->stream->write(opened->private_data, (const void __force *)user, length);
 }
 
