@@ -65,9 +65,12 @@ check.that("packets passed meanwhile", moved > 100, moved)
 
 check.part("what a mapping refuses")
 refused = dict(line.split() for line in mapped("refused").stdout.splitlines())
+AROUND = {"mem": "EIO", "vm-writev": "EFAULT", "read-into": "EFAULT", "ptrace": "EIO", "store": "SEGV"}
 check.equal("it can't be written, nor begin or end elsewhere", refused, {
     "write": "EACCES", "private-write": "EPERM", "offset": "EINVAL", "beyond": "EINVAL",
-    "make-writable": "EACCES", "make-executable": "EACCES"})
+    "make-writable": "EACCES", "make-executable": "EACCES", "grow": "EFAULT", "thrown-out": "BUS",
+    "both-write": "EPERM", "both-make-writable": "EACCES",
+    **{f"{kind}-{way}": said for kind in ("shared", "private", "both") for way, said in AROUND.items()}})
 other = net.Namespace("other")
 inside = mapped(prefix=("ip", "netns", "exec", other.name))
 check.equal("in another network namespace", (inside.returncode, inside.stderr),

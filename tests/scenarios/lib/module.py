@@ -14,6 +14,8 @@ MISCOUNTING = "/work/mutex-miscount.ko"
 PROC = "/proc/mutex"
 # User-mode Linux, which has this file, runs at the speed of its host; what is emulated does not.
 IS_NATIVE = os.path.exists("/proc/exitcode")
+# Whether there is time for hundreds of rounds, and for minutes of an attack.
+IS_LONG = bool(os.environ.get("MUTEX_LONG"))
 
 
 def is_loaded():
@@ -76,6 +78,17 @@ def mappings():
         "megabytes": sorted(int(size) for size in re.findall(r"^\S+\s+(\d+) \S*vmalloc", text, re.M)
                             if int(size) > 1 << 20),
     }
+
+
+def memory():
+    """What the kernel holds that it can't give back at once, in KiB."""
+    with open("/proc/sys/vm/drop_caches", "w") as file:
+        file.write("3")
+    time.sleep(2)
+    found = {name: int(size) for name, size in re.findall(r"^(\w+): +(\d+) kB$", open("/proc/meminfo").read(), re.M)}
+    known = ("MemFree", "Buffers", "Cached", "AnonPages", "Slab", "PageTables", "KernelStack")
+    return {"pages": found["MemTotal"] - sum(found[name] for name in known),
+            **{name: found[name] for name in ("SUnreclaim", "VmallocUsed", "Percpu")}}
 
 
 def nothing_left(when):
