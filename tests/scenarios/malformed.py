@@ -40,7 +40,7 @@ class World(wire.Row):
         r = self.r
         for name, value in (("ipv6/conf/all/disable_ipv6", 0), ("ipv6/conf/left/disable_ipv6", 0),
                             ("ipv6/conf/left/router_solicitations", 0), ("ipv6/conf/all/forwarding", 1),
-                            ("ipv4/ipfrag_time", 1), ("ipv6/ip6frag_time", 1)):
+                            ("ipv4/ipfrag_time", 1), ("ipv6/ip6frag_time", 1), ("ipv4/tcp_synack_retries", 0)):
             r.sysctl(name, value)
         r.sh("ip", "link", "add", "hole", "type", "dummy")
         net.address(r, "left", f"{R6}/64")

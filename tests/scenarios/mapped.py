@@ -83,7 +83,9 @@ check.equal("without privilege", (nobody.returncode, nobody.stderr),
 module.audit()
 check.part("the module goes while it is mapped")
 keeper = subprocess.Popen([PROGRAM, "kept"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-before = list(iter(keeper.stdout.readline, "-\n"))
+before = []
+while (line := keeper.stdout.readline()) not in ("-\n", ""):
+    before.append(line)
 module.unload()
 keeper.stdin.write("\n")
 keeper.stdin.close()

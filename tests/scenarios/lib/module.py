@@ -128,7 +128,7 @@ def table(name):
     return [dict(zip(columns, row)) for row in rows]
 
 
-def image_at_rest(quiet=0.3, patience=20):
+def image_at_rest(quiet=0.3, patience=60):
     """An image taken after nothing has passed for a while; fails if that never happens."""
     deadline = time.monotonic() + patience
     last = None
