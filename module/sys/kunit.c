@@ -443,6 +443,21 @@ static void probes_tell_of_sockets_that_are_closed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&probed.wrong_context), 0);
 }
 
+static void drops_from_tunnels_have_no_route(struct kunit *test)
+{
+	struct metadata_dst *tunnel = metadata_dst_alloc(0, METADATA_IP_TUNNEL, GFP_KERNEL);
+	struct sk_buff *skb = packet();
+
+	KUNIT_ASSERT_NOT_NULL(test, tunnel);
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	KUNIT_ASSERT_EQ(test, mutex_probes_register(&probed_calls, &probed), 0);
+	skb_dst_set(skb, &tunnel->dst);
+	skb->dev = init_net.loopback_dev;
+	kfree_skb_reason(skb, SKB_DROP_REASON_NETFILTER_DROP);
+	KUNIT_EXPECT_EQ(test, atomic_read(&probed.drops), 1);
+	KUNIT_EXPECT_EQ(test, probed.netns, init_net.ns.inum);
+}
+
 static void drop_reasons_have_names(struct kunit *test)
 {
 	u8 name[32] = {}, little[4] = {};
@@ -461,6 +476,7 @@ static struct kunit_case probes_cases[] = {
 	KUNIT_CASE(probes_do_without_what_a_kernel_lacks),
 	KUNIT_CASE(probes_tell_of_states),
 	KUNIT_CASE(probes_tell_of_sockets_that_are_closed),
+	KUNIT_CASE(drops_from_tunnels_have_no_route),
 	KUNIT_CASE(drop_reasons_have_names),
 	{}
 };

@@ -29,6 +29,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <net/dropreason.h>
+#include <net/dst_metadata.h>
 #include <net/ip.h>
 #include <net/ipv6.h>
 #include <net/net_namespace.h>
@@ -451,7 +452,8 @@ static u32 netns_of(const struct sk_buff *skb, enum skb_drop_reason reason, cons
 		sk = skb->sk;
 	if (sk)
 		return sock_net(sk)->ns.inum;
-	if (skb_dst(skb))
+	/* The route can be no route but the tunnel that the packet came by, which has no device. */
+	if (skb_valid_dst(skb))
 		return dev_net(dst_dev_rcu(skb_dst(skb)))->ns.inum;
 	/* A queue that has something else there after all must not be a fault. */
 	if (dev && has_device(reason) &&
