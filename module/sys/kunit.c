@@ -838,6 +838,7 @@ static void reader_end(struct kunit *test, struct reader *reader)
 {
 	KUNIT_ASSERT_NE(test, wait_for_completion_timeout(&reader->done, PATIENCE), 0UL);
 	__fput_sync(reader->file);
+	KUNIT_EXPECT_EQ(test, atomic_read(&filed.asleep), 0);
 	KUNIT_EXPECT_EQ(test, reader->result, 0);
 }
 

@@ -796,6 +796,21 @@ static int stream_file_open(struct inode *inode, struct file *opened)
 	return stream_open(inode, opened);
 }
 
+/* False if a signal came. `ready` may sleep, so this must not be half asleep when it asks. */
+static bool wait_until_ready(const struct mutex_stream_calls *stream, void *state)
+{
+	DEFINE_WAIT_FUNC(wait, woken_wake_function);
+	bool interrupted = false;
+
+	add_wait_queue(&waiters, &wait);
+	while (!READ_ONCE(removing) && !stream->ready(state) && !interrupted) {
+		wait_woken(&wait, TASK_INTERRUPTIBLE, MAX_SCHEDULE_TIMEOUT);
+		interrupted = signal_pending(current);
+	}
+	remove_wait_queue(&waiters, &wait);
+	return !interrupted;
+}
+
 static ssize_t stream_file_read(struct file *opened, char __user *user, size_t length, loff_t *unused)
 {
 	const struct mutex_file *file = pde_data(file_inode(opened));
@@ -809,7 +824,7 @@ static ssize_t stream_file_read(struct file *opened, char __user *user, size_t l
 			return result;
 		if (READ_ONCE(removing))
 			return 0;
-		if (wait_event_interruptible(waiters, stream->ready(state) || READ_ONCE(removing)))
+		if (!wait_until_ready(stream, state))
 			return -ERESTARTSYS;
 	}
 }
