@@ -8,14 +8,29 @@
 #include <kunit/test.h>
 #include <linux/completion.h>
 #include <linux/cred.h>
+#include <linux/delay.h>
 #include <linux/icmp.h>
 #include <linux/interrupt.h>
 #include <linux/kthread.h>
 #include <linux/mman.h>
 #include <linux/namei.h>
+#include <linux/poll.h>
 #include <linux/umh.h>
+#include <net/sock.h>
 
+/* Milliseconds by which a test stretches the time between looking for waiters and waking them. */
+static unsigned int wake_takes;
+
+static bool looked_for_waiters(bool found)
+{
+	if (READ_ONCE(wake_takes))
+		mdelay(READ_ONCE(wake_takes));
+	return found;
+}
+
+#define wq_has_sleeper(queue) looked_for_waiters(wq_has_sleeper(queue))
 #include "wrappers.c"
+#undef wq_has_sleeper
 
 #define PORT 4242
 /* What takes this long never comes. An emulated processor is slow. */
@@ -895,6 +910,43 @@ static void readers_are_woken_from_anywhere(struct kunit *test)
 	}
 }
 
+static atomic_t wakes;
+
+static int wake_slowly(void *unused)
+{
+	atomic_set(&wakes, 1);
+	mutex_files_wake();
+	atomic_set(&wakes, 2);
+	return 0;
+}
+
+static void files_go_when_nobody_is_about_to_wake(struct kunit *test)
+{
+	struct task_struct *thread;
+	struct reader reader;
+	bool busy;
+	int woken;
+
+	atomic_set(&wakes, 0);
+	reader_start(test, &reader);
+	wake_takes = 500;
+	thread = kthread_run(wake_slowly, NULL, "mutex_waker");
+	if (!IS_ERR(thread)) {
+		wait_until(atomic_read(&wakes));
+		msleep(20);
+	}
+	mutex_files_remove();
+	woken = atomic_read(&wakes);
+	busy = irq_work_is_busy(&waker);
+	wake_takes = 0;
+	KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
+	KUNIT_EXPECT_TRUE(test, wait_until(atomic_read(&wakes) == 2));
+	/* What wakes them has gone with the module by now. */
+	KUNIT_EXPECT_EQ(test, woken, 2);
+	KUNIT_EXPECT_FALSE(test, busy);
+	reader_end(test, &reader);
+}
+
 static void *two_pages(struct kunit *test, char fill)
 {
 	char *memory = mutex_memory_allocate(2 * PAGE_SIZE);
@@ -950,6 +1002,7 @@ static struct kunit_case files_cases[] = {
 	KUNIT_CASE(files_are_closed_when_they_go),
 	KUNIT_CASE(readers_that_wait_leave_when_files_go),
 	KUNIT_CASE(readers_are_woken_from_anywhere),
+	KUNIT_CASE(files_go_when_nobody_is_about_to_wake),
 	KUNIT_CASE(mappings_outlive_what_they_show),
 	{}
 };

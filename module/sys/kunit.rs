@@ -50,6 +50,8 @@ mod tests {
     /// What became of the values.
     struct Counter {
         gone: AtomicU32,
+        /// How often a reader began to look at a value.
+        looks: AtomicU32,
         /// A reader is looking at a value.
         looking: AtomicBool,
         gone_before_it_was_left: AtomicBool,
@@ -67,6 +69,7 @@ mod tests {
     fn counter() -> Arc<Counter> {
         let counter = Counter {
             gone: AtomicU32::new(0),
+            looks: AtomicU32::new(0),
             looking: AtomicBool::new(false),
             gone_before_it_was_left: AtomicBool::new(false),
         };
@@ -133,6 +136,7 @@ mod tests {
             let look = move || {
                 theirs.for_each(|_| {
                     shared.looking.store(true, SeqCst);
+                    shared.looks.fetch_add(1, SeqCst);
                     let begun = host::now_exact();
                     while host::now_exact() - begun < 50_000_000 {
                         core::hint::spin_loop();
@@ -141,7 +145,7 @@ mod tests {
                 });
             };
             workqueue::system_long().try_spawn(GFP_KERNEL, look).unwrap();
-            assert!(wait_until(|| counter.looking.load(SeqCst)));
+            assert!(wait_until(|| counter.looks.load(SeqCst) > round));
             if round % 2 == 0 {
                 places.remove(0);
             } else {

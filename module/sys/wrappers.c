@@ -748,10 +748,12 @@ static struct irq_work waker = IRQ_WORK_INIT(wake_waiters);
 
 void mutex_files_wake(void)
 {
+	rcu_read_lock();
 	/* With a barrier: who is just about to wait has either been seen here, or sees
 	 * what there is now. */
 	if (wq_has_sleeper(&waiters))
 		irq_work_queue(&waker);
+	rcu_read_unlock();
 }
 
 static __poll_t text_poll(struct file *opened, struct poll_table_struct *table)
@@ -951,9 +953,9 @@ void mutex_files_remove(void)
 		wake_up_interruptible_all(&waiters);
 		msleep(1);
 	}
-	/* Someone may have found waiters after the first time; now there are none. */
-	irq_work_sync(&waker);
+	/* Someone may have found waiters and be about to wake them; now there are none. */
 	synchronize_rcu();
+	irq_work_sync(&waker);
 }
 
 bool mutex_may_administer(void)
