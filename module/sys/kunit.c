@@ -473,6 +473,26 @@ static void drops_from_tunnels_have_no_route(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, probed.netns, init_net.ns.inum);
 }
 
+static struct sk_buff *dropped_in_interrupt;
+
+static void drop_in_interrupt(struct irq_work *unused)
+{
+	kfree_skb_reason(dropped_in_interrupt, SKB_DROP_REASON_NETFILTER_DROP);
+}
+
+static void drops_in_interrupts_are_left_out(struct kunit *test)
+{
+	struct irq_work interrupt = IRQ_WORK_INIT_HARD(drop_in_interrupt);
+
+	KUNIT_ASSERT_EQ(test, mutex_probes_register(&probed_calls, &probed), 0);
+	dropped_in_interrupt = packet();
+	KUNIT_ASSERT_NOT_NULL(test, dropped_in_interrupt);
+	irq_work_queue(&interrupt);
+	irq_work_sync(&interrupt);
+	KUNIT_EXPECT_EQ(test, atomic_read(&probed.drops), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&probed.wrong_context), 0);
+}
+
 static void drop_reasons_have_names(struct kunit *test)
 {
 	u8 name[32] = {}, little[4] = {};
@@ -492,6 +512,7 @@ static struct kunit_case probes_cases[] = {
 	KUNIT_CASE(probes_tell_of_states),
 	KUNIT_CASE(probes_tell_of_sockets_that_are_closed),
 	KUNIT_CASE(drops_from_tunnels_have_no_route),
+	KUNIT_CASE(drops_in_interrupts_are_left_out),
 	KUNIT_CASE(drop_reasons_have_names),
 	{}
 };

@@ -478,6 +478,10 @@ static void probe_drop(void *unused, struct sk_buff *skb, void *location, enum s
 		dropped.family = 6;
 	else
 		return;
+	/* Bottom halves cannot be let on again here, and one that was interrupted may be
+	 * just about to count. */
+	if (irqs_disabled())
+		return;
 	switch (reason) {
 	case SKB_DROP_REASON_TCP_CSUM:
 	case SKB_DROP_REASON_UDP_CSUM:
