@@ -87,7 +87,7 @@ struct Registered {
 impl Registered {
     fn new() -> Result<Self> {
         let books = Books::new(config::engine()?)?;
-        let sweep = Work::start(books.clone());
+        let sweep = Work::start(books.clone())?;
         let hooks = Hooks::register(books.clone()).inspect_err(|error| {
             pr_err!("the netfilter hooks can't be registered ({:?})\n", error);
         })?;

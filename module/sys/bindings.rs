@@ -320,7 +320,7 @@ unsafe extern "C" {
             unsafe extern "C" fn(context: *mut ::core::ffi::c_void) -> __u32,
         >,
         context: *mut ::core::ffi::c_void,
-    );
+    ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
     pub fn mutex_work_stop();

@@ -203,6 +203,14 @@ static int flood(void *unused)
 	return 0;
 }
 
+static void hooks_are_registered_once(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, mutex_hooks_register(&hooked_calls, NULL), -EBUSY);
+	KUNIT_EXPECT_EQ(test, send_datagram(&init_net), 0);
+	KUNIT_EXPECT_TRUE(test, wait_until(atomic_read(&hooked.in) == 1));
+	KUNIT_EXPECT_EQ(test, atomic_read(&hooked.wrong_context), 0);
+}
+
 static void hooks_end_under_flood(struct kunit *test)
 {
 	struct task_struct *floods[2];
@@ -264,6 +272,7 @@ static void hooks_that_end_tell_of_no_namespace(struct kunit *test)
 static struct kunit_case hooks_cases[] = {
 	KUNIT_CASE(hooks_see_both_ends),
 	KUNIT_CASE(hooks_switch_to_watched),
+	KUNIT_CASE(hooks_are_registered_once),
 	KUNIT_CASE(hooks_end_under_flood),
 	KUNIT_CASE(hooks_follow_namespaces),
 	KUNIT_CASE(hooks_of_a_namespace_end_before_it_is_told),
@@ -407,6 +416,16 @@ static void probes_detach_without_attaching(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, attached(), 0);
 }
 
+static void probes_attach_once(struct kunit *test)
+{
+	KUNIT_ASSERT_EQ(test, mutex_probes_register(&probed_calls, &probed), 0);
+	KUNIT_EXPECT_EQ(test, mutex_probes_register(&probed_calls, NULL), -EBUSY);
+	KUNIT_EXPECT_EQ(test, attached(), 15);
+	drop_packet(test);
+	KUNIT_EXPECT_EQ(test, atomic_read(&probed.drops), 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&probed.wrong_context), 0);
+}
+
 static void probes_do_without_what_a_kernel_lacks(struct kunit *test)
 {
 	const char *name = probes[1].name;
@@ -508,6 +527,7 @@ static void drop_reasons_have_names(struct kunit *test)
 static struct kunit_case probes_cases[] = {
 	KUNIT_CASE(probes_attach_and_detach),
 	KUNIT_CASE(probes_detach_without_attaching),
+	KUNIT_CASE(probes_attach_once),
 	KUNIT_CASE(probes_do_without_what_a_kernel_lacks),
 	KUNIT_CASE(probes_tell_of_states),
 	KUNIT_CASE(probes_tell_of_sockets_that_are_closed),
@@ -551,7 +571,8 @@ static void work_stops(struct kunit *test)
 
 	for (round = 0; round < 5; round++) {
 		memset(&worked, 0, sizeof(worked));
-		mutex_work_start(worked_call, &worked);
+		KUNIT_ASSERT_EQ(test, mutex_work_start(worked_call, &worked), 0);
+		KUNIT_EXPECT_EQ(test, mutex_work_start(worked_call, NULL), -EBUSY);
 		KUNIT_EXPECT_TRUE(test, wait_until(atomic_read(&worked.runs) >= 3));
 		mutex_work_stop();
 		runs = atomic_read(&worked.runs);
@@ -565,7 +586,7 @@ static void work_stops_when_it_is_done(struct kunit *test)
 {
 	memset(&worked, 0, sizeof(worked));
 	worked.takes = 100;
-	mutex_work_start(worked_call, &worked);
+	KUNIT_ASSERT_EQ(test, mutex_work_start(worked_call, &worked), 0);
 	KUNIT_EXPECT_TRUE(test, wait_until(atomic_read(&worked.running)));
 	mutex_work_stop();
 	KUNIT_EXPECT_EQ(test, atomic_read(&worked.running), 0);
@@ -805,6 +826,12 @@ static void readers_are_of_their_namespace(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, run("ip netns delete mutex-kunit"), 0);
 }
 
+static void files_are_created_once(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, mutex_files_create(filed_files, 1), -EBUSY);
+	KUNIT_EXPECT_EQ(test, try_open("stream", O_RDONLY), 0);
+}
+
 static void files_that_fail_to_open_are_not_open(struct kunit *test)
 {
 	filed.open_error = -ENOMEM;
@@ -1019,6 +1046,7 @@ static struct kunit_case files_cases[] = {
 	KUNIT_CASE(files_let_in_whom_they_should),
 	KUNIT_CASE(administering_takes_a_capability),
 	KUNIT_CASE(readers_are_of_their_namespace),
+	KUNIT_CASE(files_are_created_once),
 	KUNIT_CASE(files_that_fail_to_open_are_not_open),
 	KUNIT_CASE(files_are_closed_when_they_go),
 	KUNIT_CASE(readers_that_wait_leave_when_files_go),

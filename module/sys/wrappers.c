@@ -234,7 +234,7 @@ static void __net_exit netns_exit_batch(struct list_head *nets)
 {
 	struct net *net;
 
-	if (unregistering)
+	if (READ_ONCE(unregistering))
 		return;
 	list_for_each_entry(net, nets, exit_list)
 		hook_calls->netns_gone(hook_context, net->ns.inum);
@@ -249,17 +249,24 @@ static struct pernet_operations pernet_calls = {
 
 int mutex_hooks_register(const struct mutex_hook_calls *calls, void *context)
 {
-	hook_calls = calls;
+	int error;
+
+	if (cmpxchg(&hook_calls, NULL, calls))
+		return -EBUSY;
 	hook_context = context;
-	unregistering = false;
-	return register_pernet_subsys(&pernet_calls);
+	WRITE_ONCE(unregistering, false);
+	error = register_pernet_subsys(&pernet_calls);
+	if (error)
+		hook_calls = NULL;
+	return error;
 }
 
 void mutex_hooks_unregister(void)
 {
-	unregistering = true;
+	WRITE_ONCE(unregistering, true);
 	unregister_pernet_subsys(&pernet_calls);
 	synchronize_rcu();
+	hook_calls = NULL;
 }
 
 /* Owners */
@@ -590,7 +597,8 @@ int mutex_probes_register(const struct mutex_probe_calls *calls, void *context)
 	size_t i;
 	int error;
 
-	probe_calls = calls;
+	if (cmpxchg(&probe_calls, NULL, calls))
+		return -EBUSY;
 	probe_context = context;
 	for_each_kernel_tracepoint(find_probe, NULL);
 	for (i = 0; i < ARRAY_SIZE(probes); i++) {
@@ -625,6 +633,7 @@ void mutex_probes_unregister(void)
 		probes[i].tracepoint = NULL;
 	}
 	tracepoint_synchronize_unregister();
+	probe_calls = NULL;
 }
 
 bool mutex_drop_name(__u32 reason, __u8 *name, __u32 size)
@@ -657,16 +666,19 @@ static void work_run(struct work_struct *unused)
 	queue_delayed_work(system_dfl_wq, &work, msecs_to_jiffies(delay));
 }
 
-void mutex_work_start(__u32 (*call)(void *context), void *context)
+int mutex_work_start(__u32 (*call)(void *context), void *context)
 {
-	work_call = call;
+	if (cmpxchg(&work_call, NULL, call))
+		return -EBUSY;
 	work_context = context;
 	queue_delayed_work(system_dfl_wq, &work, 0);
+	return 0;
 }
 
 void mutex_work_stop(void)
 {
 	cancel_delayed_work_sync(&work);
+	work_call = NULL;
 }
 
 /* Files */
@@ -919,15 +931,20 @@ static const struct proc_ops stream_operations = {
 };
 
 static struct proc_dir_entry *directory;
+static const struct mutex_file *created;
 
 int mutex_files_create(const struct mutex_file *files, __u32 count)
 {
 	u32 i;
 
+	if (cmpxchg(&created, NULL, files))
+		return -EBUSY;
 	removing = false;
 	directory = proc_mkdir("mutex", NULL);
-	if (!directory)
+	if (!directory) {
+		created = NULL;
 		return -ENOMEM;
+	}
 	for (i = 0; i < count; i++) {
 		const struct mutex_file *file = &files[i];
 		const struct proc_ops *operations =
@@ -960,6 +977,7 @@ void mutex_files_remove(void)
 	/* Someone may have found waiters and be about to wake them; now there are none. */
 	synchronize_rcu();
 	irq_work_sync(&waker);
+	created = NULL;
 }
 
 bool mutex_may_administer(void)

@@ -13,7 +13,7 @@ from lib import check, module
 TESTING = "/work/mutex-kunit.ko"
 RESULTS = "/sys/kernel/debug/kunit"
 # A case that is not run is missed.
-CASES = {"mutex_hooks": 6, "mutex_probes": 8, "mutex_work": 2, "mutex_files": 9, "mutex_pinning": 3,
+CASES = {"mutex_hooks": 7, "mutex_probes": 9, "mutex_work": 2, "mutex_files": 10, "mutex_pinning": 3,
          "mutex_memory": 3, "mutex_module": 3, "mutex_places": 3}
 CASE = re.compile(r"    (ok|not ok) (\d+) (\S+)(?: # (SKIP .*))?")
 
