@@ -616,7 +616,12 @@ int mutex_probes_register(const struct mutex_probe_calls *calls, void *context)
 		}
 		probe->attached = true;
 	}
-	if (release_attach())
+	error = release_attach();
+	if (error == -ENOMEM) {
+		mutex_probes_unregister();
+		return error;
+	}
+	if (error)
 		pr_info("mutex: this kernel has no kprobes: sockets other than TCP's are forgotten when they are idle\n");
 	return 0;
 }
@@ -1039,7 +1044,7 @@ static void __percpu *percpu(void *areas)
 
 void *mutex_percpu_allocate(__u64 bytes, __u64 align)
 {
-	return (void *)(uintptr_t)__alloc_percpu(bytes, align);
+	return (void *)(uintptr_t)__alloc_percpu_gfp(bytes, align, GFP_KERNEL | __GFP_NOWARN);
 }
 
 void mutex_percpu_free(void *areas)
@@ -1110,19 +1115,21 @@ void mutex_moment(__u64 *unix_ns, __u64 *boot_ns)
 		   ktime_to_ns(ktime_mono_to_any(0, TK_OFFS_BOOT));
 }
 
-void mutex_boot_id(__u8 id[16])
+int mutex_boot_id(__u8 id[16])
 {
 	char text[UUID_STRING_LEN + 1] = {};
 	struct file *file;
 	loff_t position = 0;
+	ssize_t length;
 	uuid_t uuid;
 
 	memset(id, 0, 16);
 	file = filp_open("/proc/sys/kernel/random/boot_id", O_RDONLY, 0);
 	if (IS_ERR(file))
-		return;
-	if (kernel_read(file, text, UUID_STRING_LEN, &position) == UUID_STRING_LEN &&
-	    !uuid_parse(text, &uuid))
+		return PTR_ERR(file) == -ENOMEM ? -ENOMEM : 0;
+	length = kernel_read(file, text, UUID_STRING_LEN, &position);
+	if (length == UUID_STRING_LEN && !uuid_parse(text, &uuid))
 		export_uuid(id, &uuid);
 	filp_close(file, NULL);
+	return length == -ENOMEM ? -ENOMEM : 0;
 }

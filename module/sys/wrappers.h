@@ -241,7 +241,7 @@ __u64 mutex_now(void);
 __u64 mutex_now_exact(void);
 /* Unix time and nanoseconds since boot, of the same moment. */
 void mutex_moment(__u64 *unix_ns, __u64 *boot_ns);
-/* The kernel's boot id, or zeros if /proc is not there. */
-void mutex_boot_id(__u8 id[16]);
+/* The kernel's boot id, or zeros if /proc is not there. Returns 0 or -ENOMEM. */
+int mutex_boot_id(__u8 id[16]);
 
 #endif
