@@ -198,7 +198,8 @@ static int flood(void *unused)
 {
 	while (!kthread_should_stop()) {
 		send_datagram(&init_net);
-		cond_resched();
+		/* Whoever detaches a kprobe waits for each task to give way by itself. */
+		cond_resched_tasks_rcu_qs();
 	}
 	return 0;
 }
@@ -1171,7 +1172,7 @@ static void tables_are_zero_pages(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, memory);
 	KUNIT_EXPECT_TRUE(test, is_vmalloc_addr(memory));
 	KUNIT_EXPECT_TRUE(test, PAGE_ALIGNED(memory));
-	KUNIT_EXPECT_NULL(test, memchr_inv(memory, 0, 4 * PAGE_SIZE));
+	KUNIT_EXPECT_NULL(test, memchr_inv(memory, 0, bytes));
 	memset(memory, 1, bytes);
 	mutex_memory_free(memory);
 }
