@@ -15,13 +15,13 @@ import sys
 import threading
 import time
 
-from lib import check, events, module, net, traffic
+from lib import check, events, module, net, pace, traffic
 from lib.events import Monitor
 from lib.image import Image, NOTHING
 
 TCP, UDP = 6, 17
 # An emulated processor is some 20 times slower.
-MANY = 20_000 if module.IS_NATIVE else 2_000
+MANY = 20_000 if pace.IS_NATIVE else pace.sized(2_000, 300)
 # Opens and closes connections: TCP with a byte each way, UDP with a datagram of i % 100 bytes.
 CLIENT = """
 import socket, sys

@@ -10,9 +10,9 @@ import subprocess
 import sys
 import time
 
-from lib import check, module, net, traffic
+from lib import check, module, net, pace, traffic
 
-ROUNDS = 50
+ROUNDS = pace.sized(50, 8)
 HELD = ("snapshot", "connections", "fds", "stats", "snapshot")
 SHORT = """
 import socket, sys, time
@@ -53,7 +53,7 @@ def under_traffic():
     net.settle(a, b)
     jobs = [b.start("iperf3", "-s"), b.start(sys.executable, "-c", SERVE, "10.0.0.2", 7000)]
     traffic.wait_for(lambda: traffic.listens(b, 5201) and traffic.listens(b, 7000))
-    jobs += [a.start("iperf3", "-c", "10.0.0.2", "-t", "600", "--bidir", "-b", "20M"),
+    jobs += [a.start("iperf3", "-c", "10.0.0.2", "-t", "600", "--bidir", "-b", pace.sized("20M", "2M")),
              a.start(sys.executable, "-c", SHORT, "10.0.0.2", 7000),
              a.start("ping", "-q", "-i", "0.02", "fd00::2")]
     time.sleep(1)
@@ -74,7 +74,7 @@ def under_traffic():
             held = []
             audited += module.image().audit()
         # Of the traffic something passes soon, however busy the machine is.
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 5 * pace.LONGER
         while not module.stats()["received_packets"] and time.monotonic() < deadline:
             time.sleep(0.01)
         counted.append(module.stats()["received_packets"])
