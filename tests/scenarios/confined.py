@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from lib import check, events, module, net, traffic
+from lib import check, events, module, net, pace, traffic
 
 FILES = ["stats", "connections", "fds", "snapshot", "alerts", "config", "events", "monitors"]
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -242,7 +242,7 @@ def numbers(text):
 
 def pointers(first):
     check.part("pointers")
-    if module.IS_NATIVE:
+    if pace.IS_NATIVE:
         check.note("User Mode Linux has its memory where other numbers are, too: left out")
         return
     symbols = {line.split()[2]: int(line.split()[0], 16) for line in open("/proc/kallsyms")}

@@ -8,21 +8,21 @@ import json
 import subprocess
 import time
 
-from lib import check, module, net, ss, traffic, wire
+from lib import check, module, net, pace, ss, traffic, wire
 
 A, B = "10.0.1.1", "10.0.1.2"
 ATTACKERS = ipaddress.ip_network("10.128.0.0/9")
 FLOOD = "/work/flood"
 # A table whose index is as full as it ever gets: four records for each of its buckets.
-RECORDS, FLOWS = (32768, 60000) if module.IS_NATIVE else (2048, 3000)
+RECORDS, FLOWS = (32768, 60000) if pace.IS_NATIVE else (2048, 3000)
 PATTERNS = ["udp", "high", "xor", "swapped", "six-xor"]
-if module.IS_NATIVE:
+if pace.IS_NATIVE:
     PATTERNS += ["ports", "addresses", "sum", "six-strides", "six-sum", "six-random"]
 SIZE = 4096
 # An attack that finds room: bursts, and packets in each. Packets a second and seconds of one that does not.
 BURSTS, BURST = 12, 100
-RATE = 20000 if module.IS_NATIVE else 1500
-SECONDS = 300 if module.IS_LONG else 20
+RATE = 20000 if pace.IS_NATIVE else 1500
+SECONDS = 300 if pace.IS_LONG else 20
 
 
 class World(wire.Row):

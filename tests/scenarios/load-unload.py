@@ -11,9 +11,9 @@ import subprocess
 import sys
 import time
 
-from lib import check, module, net, traffic
+from lib import check, module, net, pace, traffic
 
-ROUNDS = 1100 if module.IS_LONG else 50 if module.IS_NATIVE else 16
+ROUNDS = 1100 if pace.IS_LONG else 50 if pace.IS_NATIVE else pace.sized(16, 6)
 # Where there are so many, memory is compared after some and after all.
 WARM = 100
 HELD = ("snapshot", "connections", "fds", "stats", "snapshot")
@@ -64,7 +64,7 @@ def under_traffic():
     net.settle(a, b)
     jobs = [b.start("iperf3", "-s"), b.start(sys.executable, "-c", SERVE, "10.0.0.2", 7000)]
     traffic.wait_for(lambda: traffic.listens(b, 5201) and traffic.listens(b, 7000))
-    jobs += [a.start("iperf3", "-c", "10.0.0.2", "-t", "86400", "--bidir", "-b", "20M"),
+    jobs += [a.start("iperf3", "-c", "10.0.0.2", "-t", "86400", "--bidir", "-b", pace.sized("20M", "2M")),
              a.start(sys.executable, "-c", SHORT, "10.0.0.2", 7000),
              a.start("ping", "-q", "-i", "0.02", "fd00::2"),
              a.start("sh", "-c", PASSING)]
@@ -73,7 +73,7 @@ def under_traffic():
     counted, said, audited, mapped, memory = [], set(), [], set(), []
     began = time.monotonic()
     for number in range(ROUNDS):
-        if module.IS_LONG and number % 250 == WARM:
+        if pace.IS_LONG and number % 250 == WARM:
             memory.append(module.memory())
             check.note(f"memory after {number} rounds: {memory[-1]}")
         loaded = module.insmod("timeout_closed=0", "timeout_one_way=1", "max_connections=1000")
@@ -94,7 +94,7 @@ def under_traffic():
             held, reader = [], None
             audited += module.image().audit()
         # Of the traffic something passes soon, however busy the machine is.
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 5 * pace.LONGER
         while not module.stats()["received_packets"] and time.monotonic() < deadline:
             time.sleep(0.01)
         counted.append(module.stats()["received_packets"])
@@ -115,7 +115,7 @@ def under_traffic():
     check.note(f"{(time.monotonic() - began) / ROUNDS:.2f} s a round")
     check.equal("whoever reads on after the unloading is told so", said, {"EIO"})
     check.equal("who has mapped the records reads on", mapped, {"reads"})
-    if module.IS_LONG:
+    if pace.IS_LONG:
         grown = {name: size - memory[0][name] for name, size in module.memory().items()}
         check.note(f"memory grew in {ROUNDS - WARM} rounds by {grown} KiB")
         # What else comes and goes does not grow with the rounds; a leak is a page in each.

@@ -13,18 +13,18 @@ import socket
 import struct
 import time
 
-from lib import check, module, net, traffic, wire
+from lib import check, module, net, pace, traffic, wire
 from lib.forge import (AH, DCCP, DESTINATION, FRAGMENT, HOP, ICMP, ICMPV6, ROUTE, TCP, UDP, checksum, expected, ipv4, ipv6,
                        tcp, transports, udp)
 from lib.image import NOTHING, Traffic
 from lib.steps import Steps
 
 SEED = 20261121
-RANDOM = 5000 if module.IS_NATIVE else 250
+RANDOM = 5000 if pace.IS_NATIVE else 250
 # Of what has 256 values.
-STEP = 1 if module.IS_NATIVE else 17
+STEP = 1 if pace.IS_NATIVE else 17
 # Datagrams that begin and do not go on.
-FIRST = 200 if module.IS_NATIVE else 40
+FIRST = 200 if pace.IS_NATIVE else 40
 A4, R4, R6 = "10.0.1.1", "10.0.1.2", "fd00::2"
 # To r, and through it to where nobody is.
 TARGETS = {"received": {4: R4, 6: R6}, "forwarded": {4: "10.20.0.9", 6: "fd20::9"}}
@@ -399,7 +399,7 @@ def main():
         for version, every in ((4, systematic4), (6, systematic6)):
             some = list(every(targets[version], lambda: world.source(version)))
             # What is parsed at the one hook is at the other.
-            some = some if direction == "received" or module.IS_NATIVE else some[::4]
+            some = some if direction == "received" or pace.IS_NATIVE else some[::4]
             packets += ((direction, version, name, packet) for name, packet in some)
         packets += ((direction, *one) for one in anything(targets, world.source, chance))
     check.part(f"{len(packets)} malformed packets")

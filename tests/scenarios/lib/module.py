@@ -8,14 +8,11 @@ import time
 
 from lib import check
 from lib.image import Bad, COUNTERS, FLAGS, Image, UID_UNKNOWN
+from lib.pace import LONGER
 
 FILE = "/work/mutex.ko"
 MISCOUNTING = "/work/mutex-miscount.ko"
 PROC = "/proc/mutex"
-# User-mode Linux, which has this file, runs at the speed of its host; what is emulated does not.
-IS_NATIVE = os.path.exists("/proc/exitcode")
-# Whether there is time for hundreds of rounds, and for minutes of an attack.
-IS_LONG = bool(os.environ.get("MUTEX_LONG"))
 
 
 def is_loaded():
@@ -130,7 +127,7 @@ def table(name):
 
 def image_at_rest(quiet=0.3, patience=60):
     """An image taken after nothing has passed for a while; fails if that never happens."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + patience * LONGER
     last = None
     while time.monotonic() < deadline:
         now = image()

@@ -9,6 +9,7 @@ import subprocess
 import time
 
 from lib.image import DIRECTIONS
+from lib.pace import LONGER
 
 
 def sh(*words, **more):
@@ -98,7 +99,7 @@ def offloads(namespace, link, **features):
 
 def settle(*namespaces, patience=10):
     """Waits until no IPv6 address is tentative."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + patience * LONGER
     for namespace in namespaces:
         while "tentative" in namespace.sh("ip", "-6", "address", "show", "tentative"):
             if time.monotonic() > deadline:
@@ -185,7 +186,7 @@ class Counted:
 
 def rest(namespaces, image_at_rest, patience=20):
     """An image at rest and what nft counted, of the same moment."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + patience * LONGER
     while True:
         before = [Counted(namespace) for namespace in namespaces]
         image = image_at_rest()
