@@ -141,9 +141,9 @@ impl<M: Memory> Engine<M> {
     fn name_connection(&self, alert: &mut mutex_alert, connection: &Connection) {
         let key = connection.key().parts();
         alert.subject = connection.id();
-        alert.local_address = key.local.address;
+        alert.local_address = key.local.address.octets();
         alert.local_port = key.local.port;
-        alert.remote_address = key.remote.address;
+        alert.remote_address = key.remote.address.octets();
         alert.remote_port = key.remote.port;
         if let Some(fd) = connection.fd().and_then(|fd| self.fds.arena().get(fd)) {
             fd.name(alert);
@@ -188,8 +188,8 @@ impl<M: Memory> Engine<M> {
         let (uid, cgroup) = connection.owner();
         let wire = mutex_packet {
             connection: connection.id(),
-            local_address: key.local.address,
-            remote_address: key.remote.address,
+            local_address: key.local.address.octets(),
+            remote_address: key.remote.address.octets(),
             local_port: key.local.port,
             remote_port: key.remote.port,
             netns: key.netns,

@@ -227,6 +227,13 @@ impl Connection {
         key
     }
 
+    /// Whether that is the key.
+    #[inline(always)]
+    pub(crate) fn has_key(&self, key: &Key) -> bool {
+        let differs = self.key.iter().zip(key.0);
+        differs.fold(0, |differs, (mine, yours)| differs | (mine.load(Relaxed) ^ yours)) == 0
+    }
+
     /// Odd while the record stands in the index; another one each time.
     #[inline]
     pub fn generation(&self) -> u32 {
@@ -358,8 +365,8 @@ impl Connection {
             } else {
                 0
             },
-            local_address: key.local.address,
-            remote_address: key.remote.address,
+            local_address: key.local.address.octets(),
+            remote_address: key.remote.address.octets(),
             local_port: key.local.port,
             remote_port: key.remote.port,
             netns: key.netns,

@@ -243,8 +243,9 @@ impl Flow {
         let sequence = self.enter();
         let last_seen = self.last_seen.load(Relaxed);
         let mut closed = None;
-        // Time goes in ticks of some milliseconds, so most packets need no division.
-        if now != last_seen {
+        // Time goes in ticks of some milliseconds, so most packets need no division; another CPU may be a
+        // tick behind.
+        if now > last_seen {
             if last_seen == 0 {
                 self.interface.store(interface, Relaxed);
             } else {

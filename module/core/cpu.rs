@@ -3,11 +3,9 @@
 //! What each CPU has for itself.
 
 use core::sync::atomic::AtomicU32;
-use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::counters::Counter;
-use crate::counters::Direction;
 use crate::counters::TotalsCounter;
 use crate::counters::UntrackedCounter;
 use crate::key::Key;
@@ -23,6 +21,10 @@ use crate::quality::Retransmission;
 pub trait Pinned {
     /// This CPU's own part.
     fn cpu(&self) -> &Cpu;
+
+    /// Has the cache line of `what` brought to this CPU while it goes on.
+    #[inline(always)]
+    fn prefetch<T>(&self, _what: &T) {}
 }
 
 /// One CPU's counters and look-up cache. Written by its CPU only, read by all.
@@ -115,81 +117,38 @@ impl DropCounter {
     }
 }
 
-/// Entries of a CPU's cache. Sixteen lines stay in the first-level cache beside all else.
+/// Entries of a CPU's cache: one cache line of them.
 const ENTRIES: usize = 16;
 
-/// The last few connections of a CPU, so that most packets need neither hash nor index.
+/// The last few connections of a CPU, so that trains of packets need neither hash nor index.
 ///
-/// An entry holds the key as packets carry it, so a hit compares with this CPU's own memory, and
-/// the record's generation, which changes when the record leaves the index.
-#[derive(Debug, Default)]
-pub(crate) struct Cache([CacheEntry; ENTRIES]);
-
+/// An entry is no more than a record's number. The record itself, which was at hand a moment ago, tells
+/// whether it is the one.
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
-struct CacheEntry {
-    key: [AtomicU64; 6],
-    /// The record's number plus one; 0 is empty.
-    record: AtomicU32,
-    generation: AtomicU32,
-    turned: AtomicU32,
-}
+pub(crate) struct Cache([AtomicU32; ENTRIES]);
 
-/// What the cache or the table knows of a packet's connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Known {
-    pub(crate) record: u32,
-    pub(crate) generation: u32,
-    /// Whether the packet comes from the far end of a forwarded connection.
-    pub(crate) turned: bool,
-}
-
-impl Known {
-    #[inline]
-    pub(crate) fn direction(&self, seen: Direction) -> Direction {
-        if self.turned {
-            seen.turned()
-        } else {
-            seen
-        }
-    }
-}
+/// The place in a CPU's cache for some keys, which holds a record's number plus one; 0 is empty.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a>(&'a AtomicU32);
 
 impl Cache {
-    #[inline]
-    fn entry(&self, key: &Key) -> Option<&CacheEntry> {
+    #[inline(always)]
+    pub(crate) fn place(&self, key: &Key) -> Option<Place<'_>> {
         // The ports tell neighbouring connections apart best; the addresses help where there are none.
         let mixed = (key.0[4] ^ key.0[3]).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0.get((mixed >> 60) as usize)
+        self.0.get((mixed >> 60) as usize).map(Place)
+    }
+}
+
+impl Place<'_> {
+    #[inline(always)]
+    pub(crate) fn record(self) -> Option<u32> {
+        self.0.load(Relaxed).checked_sub(1)
     }
 
-    #[inline]
-    pub(crate) fn find(&self, key: &Key) -> Option<Known> {
-        let entry = self.entry(key)?;
-        let differs = entry
-            .key
-            .iter()
-            .zip(key.0)
-            .fold(0, |differs, (mine, yours)| differs | (mine.load(Relaxed) ^ yours));
-        if differs != 0 {
-            return None;
-        }
-        Some(Known {
-            record: entry.record.load(Relaxed).checked_sub(1)?,
-            generation: entry.generation.load(Relaxed),
-            turned: entry.turned.load(Relaxed) != 0,
-        })
-    }
-
-    #[inline]
-    pub(crate) fn remember(&self, key: &Key, known: &Known) {
-        if let Some(entry) = self.entry(key) {
-            for (mine, yours) in entry.key.iter().zip(key.0) {
-                mine.store(yours, Relaxed);
-            }
-            entry.record.store(known.record + 1, Relaxed);
-            entry.generation.store(known.generation, Relaxed);
-            entry.turned.store(known.turned.into(), Relaxed);
-        }
+    #[inline(always)]
+    pub(crate) fn remember(self, record: u32) {
+        self.0.store(record + 1, Relaxed);
     }
 }

@@ -24,7 +24,6 @@ use crate::counters::Direction;
 use crate::counters::Totals;
 use crate::counters::Traffic;
 use crate::cpu::Cpu;
-use crate::cpu::Known;
 use crate::cpu::Pinned;
 use crate::fd::Fd;
 use crate::fd::Fds;
@@ -39,7 +38,6 @@ use crate::key::Secret;
 use crate::latency::Octave;
 use crate::latency::Pool;
 use crate::measure::is_troubled;
-use crate::parse::parse;
 use crate::parse::tcp_flag;
 use crate::parse::Family;
 use crate::parse::Packet;
@@ -125,7 +123,7 @@ impl Buffer<'_> {
     }
 
     /// What it adds to the counters.
-    #[inline]
+    #[inline(always)]
     fn amount(&self, packet: Option<&Packet>) -> Traffic {
         let headers = packet.map_or(0, Packet::headers);
         let (packets, bytes) = match &self.segments {
@@ -160,6 +158,26 @@ pub enum Ownership {
     Kernel,
     /// A process.
     Process(Owner),
+}
+
+/// What the cache or the table knows of a packet's connection.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    record: u32,
+    connection: &'a Connection,
+    /// Whether the packet comes from the far end of a forwarded connection.
+    turned: bool,
+}
+
+impl Known<'_> {
+    #[inline(always)]
+    fn direction(&self, seen: Direction) -> Direction {
+        if self.turned {
+            seen.turned()
+        } else {
+            seen
+        }
+    }
 }
 
 /// The books: every connection, every fd, every counter.
@@ -249,135 +267,126 @@ impl<M: Memory> Engine<M> {
     ///
     /// `owner` is asked only when the connection's owner is not known yet. `WATCHED`: somebody wants
     /// to be told of packets.
-    #[inline]
+    #[inline(always)]
     pub fn count<const WATCHED: bool, P: Pinned>(
         &self,
         pinned: &P,
         buffer: &Buffer<'_>,
         owner: impl FnOnce(&Packet) -> Ownership,
     ) {
-        let parsed = parse(buffer.family, buffer.bytes, buffer.length);
-        let amount = buffer.amount(parsed.as_ref().ok());
-        let counted = parsed.and_then(|packet| {
-            let (known, is_new) = self.find_or_open(pinned, buffer, &packet)?;
-            let connection = self.connections.get(known.record).ok_or(Untracked::TableFull)?;
-            let direction = known.direction(buffer.direction);
-            if !is_new {
-                self.follow_state(pinned, known.record, connection, &packet, direction, buffer.now);
-            }
-            let flow = connection.flow(direction);
-            #[cfg(mutex_miscount)]
-            let amount = &miscounted(flow, &amount);
-            #[cfg(not(mutex_miscount))]
-            let amount = &amount;
-            let closed = flow.count(amount, buffer.now, buffer.interface);
-            if let Some(closed) = closed {
-                self.close_window(pinned, known.record, connection, direction, closed, buffer.now);
-            }
-            if (is_new || buffer.has_socket) && !connection.meta().has(Meta::OWNER_KNOWN) {
-                self.follow_owner(pinned, buffer, &packet, known.record, connection, owner);
-            }
-            self.follow_latency(pinned, known.record, connection, buffer, &packet, direction);
-            if connection.meta().has(Meta::FD_SHARED) {
-                self.count_in_fd(pinned, connection, direction, amount, buffer.now);
-            }
-            if is_troubled(&packet) {
-                self.follow_trouble(pinned, known.record, connection, buffer, &packet);
-            }
-            if is_new && self.system.is_watched() {
-                self.announce(MUTEX_EVENT_START, known.record, connection, buffer.now);
-            }
-            if WATCHED {
-                self.announce_packet(connection, buffer, &packet, direction, amount);
-            }
-            Ok(direction)
-        });
-        let cpu = pinned.cpu();
-        let direction = counted.unwrap_or_else(|reason| {
-            cpu.untracked.add(reason, buffer.direction, &amount);
-            buffer.direction
-        });
+        let mut packet = Packet::unread(buffer.family);
+        if let Err(reason) = packet.read(buffer.bytes, buffer.length) {
+            return leave_untracked(pinned, buffer, &buffer.amount(None), reason);
+        }
+        let packet = &packet;
+        let amount = &buffer.amount(Some(packet));
+        let (known, is_new) = match self.find_or_open(pinned, buffer, packet) {
+            Ok(found) => found,
+            Err(reason) => return leave_untracked(pinned, buffer, amount, reason),
+        };
+        let Known { record, connection, .. } = known;
+        let direction = known.direction(buffer.direction);
+        if !is_new {
+            self.follow_state(pinned, record, connection, packet, direction, buffer.now);
+        }
+        let flow = connection.flow(direction);
+        #[cfg(mutex_miscount)]
+        let counted = &miscounted(flow, amount);
+        #[cfg(not(mutex_miscount))]
+        let counted = amount;
+        if let Some(closed) = flow.count(counted, buffer.now, buffer.interface) {
+            self.close_window(pinned, record, connection, direction, closed, buffer.now);
+        }
+        if (is_new || buffer.has_socket) && !connection.meta().has(Meta::OWNER_KNOWN) {
+            self.follow_owner(pinned, buffer, packet, record, connection, owner);
+        }
+        self.follow_latency(pinned, record, connection, buffer, packet, direction);
+        if connection.meta().has(Meta::FD_SHARED) {
+            self.count_in_fd(pinned, connection, direction, counted, buffer.now);
+        }
+        if is_troubled(packet) {
+            self.follow_trouble(pinned, record, connection, buffer, packet);
+        }
+        if is_new && self.system.is_watched() {
+            self.announce(MUTEX_EVENT_START, record, connection, buffer.now);
+        }
+        if WATCHED {
+            self.announce_packet(connection, buffer, packet, direction, counted);
+        }
         // Last, so that whoever reads these totals first finds all of them in the records.
-        cpu.totals.add(direction, &amount);
+        pinned.cpu().totals.add(direction, amount);
     }
 
-    #[inline]
+    #[inline(always)]
     fn find_or_open<P: Pinned>(
         &self,
         pinned: &P,
         buffer: &Buffer<'_>,
         packet: &Packet,
-    ) -> Result<(Known, bool), Untracked> {
+    ) -> Result<(Known<'_>, bool), Untracked> {
         let key = &key_of(buffer, packet);
         let cpu = pinned.cpu();
-        let cached = cpu.cache.find(key).filter(|known| self.is_current(known));
-        let (known, hash) = match cached {
-            Some(known) => {
-                cpu.cache_hits.add(1);
-                (Some(known), None)
+        let place = cpu.cache.place(key).ok_or(Untracked::TableFull)?;
+        let cached = place.record().and_then(|number| self.recognise_current(number, key));
+        if let Some(known) = cached {
+            cpu.cache_hits.add(1);
+            if !known.connection.meta().has(Meta::ENDED) {
+                return Ok((known, false));
             }
-            None => {
-                cpu.cache_misses.add(1);
-                let hash = self.secret.hash(&key.canonical().0);
-                let known = self.find(key, hash);
-                if let Some(known) = &known {
-                    cpu.cache.remember(key, known);
-                }
-                (known, Some(hash))
-            }
+        } else {
+            cpu.cache_misses.add(1);
+        }
+        let hash = self.secret.hash(&key.canonical().0);
+        let likely = || {
+            let record = self.index.likely(hash)?;
+            self.expect(pinned, record, buffer.direction);
+            self.recognise(record, key)
         };
+        let known = cached.or_else(likely).or_else(|| self.find(key, hash));
         let gone = match known {
-            Some(known) if !self.opens_anew(&known, packet) => return Ok((known, false)),
+            Some(known) if !opens_anew(known.connection.meta(), packet) => {
+                place.remember(known.record);
+                return Ok((known, false));
+            }
             other => other.map(|known| known.record),
         };
-        let hash = hash.unwrap_or_else(|| self.secret.hash(&key.canonical().0));
         let opened = self.open(pinned, buffer, packet, key, hash, gone)?;
-        cpu.cache.remember(key, &opened.0);
+        place.remember(opened.0.record);
         Ok(opened)
     }
 
-    #[inline]
-    fn is_current(&self, known: &Known) -> bool {
-        known.generation & 1 == 1
-            && self
-                .connections
-                .get(known.record)
-                .is_some_and(|connection| connection.generation() == known.generation)
-    }
-
-    #[inline]
-    fn find(&self, key: &Key, hash: u64) -> Option<Known> {
-        let reversed = key.is_forwarded().then(|| key.reversed());
-        let mut turned = false;
-        let record = self.index.find(hash, |number| {
-            let Some(connection) = self.connections.get(number) else {
-                return false;
-            };
-            let theirs = connection.key();
-            turned = theirs != *key;
-            !turned || Some(theirs) == reversed
-        })?;
-        let generation = self.connections.get(record)?.generation();
-        Some(Known { record, generation, turned })
-    }
-
-    /// Whether the packet begins another connection between the ends of one that has ended.
-    #[inline]
-    fn opens_anew(&self, known: &Known, packet: &Packet) -> bool {
-        let Some(connection) = self.connections.get(known.record) else {
-            return false;
-        };
-        let meta = connection.meta();
-        if !meta.has(Meta::ENDED) {
-            return false;
+    /// The record if it is that key's.
+    #[inline(always)]
+    fn recognise(&self, record: u32, key: &Key) -> Option<Known<'_>> {
+        let connection = self.connections.get(record)?;
+        if connection.has_key(key) {
+            return Some(Known { record, connection, turned: false });
         }
-        match packet.signal {
-            _ if meta.has(Meta::TIMED_OUT.with(Meta::NETNS_GONE)) => true,
-            Signal::Tcp { flags, .. } => {
-                flags & (tcp_flag::SYN | tcp_flag::ACK | tcp_flag::RST) == tcp_flag::SYN
-            }
-            Signal::End { .. } => false,
-            Signal::None => true,
+        let turned = key.is_forwarded() && connection.has_key(&key.reversed());
+        turned.then_some(Known { record, connection, turned })
+    }
+
+    /// The same for a record that may have left the index and become another's since: what is in it is
+    /// looked at only once it stands in the index, which it cannot leave for good before we are done.
+    #[inline(always)]
+    fn recognise_current(&self, record: u32, key: &Key) -> Option<Known<'_>> {
+        if self.connections.get(record)?.generation() & 1 == 0 {
+            return None;
+        }
+        self.recognise(record, key)
+    }
+
+    #[inline(never)]
+    fn find(&self, key: &Key, hash: u64) -> Option<Known<'_>> {
+        self.index.find(hash, |record| self.recognise(record, key))
+    }
+
+    /// Has the lines of a record brought here side by side that a packet will need one after another.
+    #[inline(always)]
+    fn expect<P: Pinned>(&self, pinned: &P, record: u32, direction: Direction) {
+        if let Some(connection) = self.connections.get(record) {
+            pinned.prefetch(connection.flow(direction));
+            pinned.prefetch(&connection.details);
         }
     }
 
@@ -392,7 +401,7 @@ impl<M: Memory> Engine<M> {
         key: &Key,
         hash: u64,
         gone: Option<u32>,
-    ) -> Result<(Known, bool), Untracked> {
+    ) -> Result<(Known<'_>, bool), Untracked> {
         let number = self.connections.take().ok_or(Untracked::TableFull)?;
         let connection = self.connections.get(number).ok_or(Untracked::TableFull)?;
         let (state, adopted) = state::first(packet.signal, buffer.direction.is_sent());
@@ -423,9 +432,7 @@ impl<M: Memory> Engine<M> {
                 match standing {
                     Some(old) => {
                         let replaced = locked.replace(old.record, number);
-                        if let Some(old) = self.connections.get(old.record) {
-                            old.unpublish();
-                        }
+                        old.connection.unpublish();
                         replaced
                     }
                     None => locked.insert(number),
@@ -448,11 +455,10 @@ impl<M: Memory> Engine<M> {
             let flags = ending_flags(packet.signal);
             self.end(pinned, number, connection, flags, buffer.now);
         }
-        let generation = connection.generation();
-        Ok((Known { record: number, generation, turned: false }, true))
+        Ok((Known { record: number, connection, turned: false }, true))
     }
 
-    #[inline]
+    #[inline(always)]
     fn follow_state<P: Pinned>(
         &self,
         pinned: &P,
@@ -462,21 +468,37 @@ impl<M: Memory> Engine<M> {
         direction: Direction,
         now: u64,
     ) {
+        let meta = connection.meta();
+        if state::may_turn(meta.state(), packet.signal) {
+            self.turn(pinned, number, connection, meta, packet, direction, now);
+        }
+    }
+
+    /// Follows a packet that may change the state.
+    #[inline(never)]
+    #[expect(clippy::too_many_arguments, reason = "they are the packet's and the connection's")]
+    fn turn<P: Pinned>(
+        &self,
+        pinned: &P,
+        number: u32,
+        connection: &Connection,
+        meta: Meta,
+        packet: &Packet,
+        direction: Direction,
+        now: u64,
+    ) {
         let sent = direction.is_sent();
-        let before = connection.meta().state();
+        let before = meta.state();
         let after = match (before, packet.signal) {
-            (State::OneWay, Signal::None) => {
-                if !connection.flow(direction.turned()).is_used() {
-                    return;
-                }
-                State::TwoWay
-            }
+            // Whoever sent the first packet goes on until the other end answers.
+            (State::OneWay, Signal::None) if sent != meta.has(Meta::REMOTE_ASKS) => return,
+            (State::OneWay, Signal::None) => State::TwoWay,
             (_, signal) => {
                 let acknowledges = connection.follow_fin(before, signal, sent);
                 if !sent && is_fin(signal) {
                     connection.change(|meta| Some(meta.with(Meta::FIN_RECEIVED)));
                 }
-                if connection.meta().has(Meta::FOLLOWS_SOCKET) {
+                if meta.has(Meta::FOLLOWS_SOCKET) {
                     return;
                 }
                 state::next(before, signal, sent, acknowledges)
@@ -694,7 +716,7 @@ impl<M: Memory> Engine<M> {
     /// Finds a connection by its key, or by its key seen from the other end if it is forwarded.
     pub(crate) fn look_up(&self, key: &Key) -> Option<(u32, &Connection)> {
         let known = self.find(key, self.secret.hash(&key.canonical().0))?;
-        Some((known.record, self.connections.get(known.record)?))
+        Some((known.record, known.connection))
     }
 
     /// Takes the records that have ended since the last call: the latest's number plus one, each
@@ -781,7 +803,36 @@ impl<M: Memory> Engine<M> {
     }
 }
 
-#[inline]
+/// Counts what belongs to no connection.
+#[cold]
+fn leave_untracked<P: Pinned>(
+    pinned: &P,
+    buffer: &Buffer<'_>,
+    amount: &Traffic,
+    reason: Untracked,
+) {
+    let cpu = pinned.cpu();
+    cpu.untracked.add(reason, buffer.direction, amount);
+    cpu.totals.add(buffer.direction, amount);
+}
+
+/// Whether the packet begins another connection between the ends of one that has ended.
+#[inline(always)]
+fn opens_anew(meta: Meta, packet: &Packet) -> bool {
+    if !meta.has(Meta::ENDED) {
+        return false;
+    }
+    match packet.signal {
+        _ if meta.has(Meta::TIMED_OUT.with(Meta::NETNS_GONE)) => true,
+        Signal::Tcp { flags, .. } => {
+            flags & (tcp_flag::SYN | tcp_flag::ACK | tcp_flag::RST) == tcp_flag::SYN
+        }
+        Signal::End { .. } => false,
+        Signal::None => true,
+    }
+}
+
+#[inline(always)]
 fn key_of(buffer: &Buffer<'_>, packet: &Packet) -> Key {
     let (local, remote) = match buffer.direction {
         Direction::Received => (packet.destination, packet.source),

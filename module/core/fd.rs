@@ -410,18 +410,22 @@ impl<A: Deref<Target = [Fd]>, B: Deref<Target = [Bucket]>> Fds<A, B> {
             return self.open(pinned, owner, sighting);
         }
         let hash = self.hash(owner.socket);
-        let known = self.index.find(hash, |number| self.refer(number, owner));
+        let refer = |number| self.refer(number, owner).then_some(number);
+        let known = self.index.find(hash, refer);
         if known.is_some() {
             return known;
         }
         let locked = self.index.lock(pinned, hash)?;
-        let known = locked.find(|number| self.refer(number, owner));
+        let known = locked.find(refer);
         if known.is_some() {
             return known;
         }
         let number = self.open(pinned, owner, sighting)?;
-        let same_socket = |number: &Fd| number.socket.load(Relaxed) == owner.socket;
-        let published = match locked.find(|other| self.arena.get(other).is_some_and(same_socket)) {
+        let same_socket = |other| {
+            let fd = self.arena.get(other)?;
+            (fd.socket.load(Relaxed) == owner.socket).then_some(other)
+        };
+        let published = match locked.find(same_socket) {
             Some(gone) => locked.replace(gone, number),
             None => locked.insert(number),
         };
@@ -465,12 +469,13 @@ impl<A: Deref<Target = [Fd]>, B: Deref<Target = [Bucket]>> Fds<A, B> {
 
     /// Notes that a socket is closed; whether it is one of these. Inside an RCU read side.
     pub(crate) fn close(&self, socket: u64, inode: u64) -> bool {
-        let is_it = |fd: &Fd| {
-            fd.socket.load(Relaxed) == socket && [0, inode].contains(&fd.inode.load(Relaxed))
-        };
-        let found =
-            self.index.find(self.hash(socket), |number| self.arena.get(number).is_some_and(is_it));
-        match found.and_then(|number| self.arena.get(number)) {
+        let found = self.index.find(self.hash(socket), |number| {
+            let fd = self.arena.get(number)?;
+            let is_it = fd.socket.load(Relaxed) == socket
+                && [0, inode].contains(&fd.inode.load(Relaxed));
+            is_it.then_some(fd)
+        });
+        match found {
             Some(fd) => {
                 fd.kind.fetch_or(KIND_SOCKET_CLOSED, Release);
                 true

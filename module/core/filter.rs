@@ -28,6 +28,7 @@ use core::net::Ipv6Addr;
 
 use crate::abi::*;
 use crate::counters::Direction;
+use crate::key::Address;
 use crate::key::Endpoint;
 use crate::names::event_kind_name;
 use crate::names::protocol_name;
@@ -100,8 +101,8 @@ impl Subject {
         Subject {
             family: family_of(record.family),
             protocol: Some(record.protocol),
-            local: Some(Endpoint { address: record.local_address, port: record.local_port }),
-            remote: Some(Endpoint { address: record.remote_address, port: record.remote_port }),
+            local: Some(endpoint(record.local_address, record.local_port)),
+            remote: Some(endpoint(record.remote_address, record.remote_port)),
             uid: record.uid,
             cgroup: record.cgroup,
             netns: record.netns,
@@ -118,12 +119,12 @@ impl Subject {
         let family = family_of(record.family);
         let scope = u32::from(record.scope);
         let of_connection = scope == MUTEX_SCOPE_CONNECTION;
-        let endpoint = |address, port| of_connection.then_some(Endpoint { address, port });
+        let end = |address, port| of_connection.then_some(endpoint(address, port));
         Subject {
             family,
             protocol: family.map(|_| record.protocol),
-            local: endpoint(record.local_address, record.local_port),
-            remote: endpoint(record.remote_address, record.remote_port),
+            local: end(record.local_address, record.local_port),
+            remote: end(record.remote_address, record.remote_port),
             netns: record.netns,
             severity: Some(record.severity),
             connection: if of_connection { record.subject } else { 0 },
@@ -140,8 +141,8 @@ impl Subject {
         Subject {
             family: family_of(record.family),
             protocol: Some(record.protocol),
-            local: Some(Endpoint { address: record.local_address, port: record.local_port }),
-            remote: Some(Endpoint { address: record.remote_address, port: record.remote_port }),
+            local: Some(endpoint(record.local_address, record.local_port)),
+            remote: Some(endpoint(record.remote_address, record.remote_port)),
             netns: record.netns,
             in_interface: if inward { record.interface } else { 0 },
             out_interface: if inward { 0 } else { record.interface },
@@ -345,7 +346,7 @@ impl Value {
     #[inline]
     fn has_address(&self, family: Option<Family>, end: &Option<Endpoint>) -> bool {
         match (self, family, end) {
-            (Value::Prefix(prefix), Some(family), Some(end)) => prefix.has(family, &end.address),
+            (Value::Prefix(prefix), Some(family), Some(end)) => prefix.has(family, end.address),
             _ => false,
         }
     }
@@ -392,9 +393,12 @@ struct Prefix {
 const MAPPED: u8 = 96;
 
 #[inline]
-fn halves(address: &[u8; 16]) -> [u64; 2] {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *address;
-    [u64::from_be_bytes([a, b, c, d, e, f, g, h]), u64::from_be_bytes([i, j, k, l, m, n, o, p])]
+fn halves(address: Address) -> [u64; 2] {
+    address.0.map(u64::from_be)
+}
+
+fn endpoint(octets: [u8; 16], port: u16) -> Endpoint {
+    Endpoint { address: Address::v6(octets), port }
 }
 
 /// The first `length` bits of 64, or all.
@@ -415,19 +419,19 @@ impl Prefix {
             Some((address, length)) => (address, Some(u8::try_from(decimal(length)?).ok()?)),
             None => (word, None),
         };
-        let (family, octets, skip) = match address.parse::<Ipv4Addr>() {
-            Ok(four) => (Family::V4, four.to_ipv6_mapped().octets(), MAPPED),
-            Err(_) => (Family::V6, address.parse::<Ipv6Addr>().ok()?.octets(), 0),
+        let (family, address, skip) = match address.parse::<Ipv4Addr>() {
+            Ok(four) => (Family::V4, Address::v4(four.octets()), MAPPED),
+            Err(_) => (Family::V6, Address::v6(address.parse::<Ipv6Addr>().ok()?.octets()), 0),
         };
         let length = match length {
             Some(length) => length.checked_add(skip).filter(|&length| length <= 128)?,
             None => 128,
         };
-        Some(Prefix { halves: masked(halves(&octets), length), length, family })
+        Some(Prefix { halves: masked(halves(address), length), length, family })
     }
 
     #[inline]
-    fn has(&self, family: Family, address: &[u8; 16]) -> bool {
+    fn has(&self, family: Family, address: Address) -> bool {
         family == self.family && masked(halves(address), self.length) == self.halves
     }
 }
@@ -735,7 +739,7 @@ mod tests {
                     value == protocol.to_string() || Some(value) == protocol_name(protocol)
                 }),
                 "address" | "local" | "remote" => ends(self.key, &|end| {
-                    let six = Ipv6Addr::from(end.address);
+                    let six = Ipv6Addr::from(end.address.octets());
                     let ip = match s.family {
                         Some(Family::V4) => IpAddr::V4(six.to_ipv4_mapped().unwrap()),
                         Some(Family::V6) => IpAddr::V6(six),
@@ -848,7 +852,7 @@ mod tests {
                         IpAddr::V6(_) if !v6 => Ipv4Addr::LOCALHOST.to_ipv6_mapped(),
                         IpAddr::V6(six) => six,
                     };
-                    there.then_some(Endpoint { address: address.octets(), port })
+                    there.then_some(super::endpoint(address.octets(), port))
                 };
                 Subject {
                     family: [Family::V4, Family::V6].get(usize::from(v6)).copied(),

@@ -4,11 +4,50 @@
 
 use crate::parse::Family;
 
+/// An IPv6 address, or an IPv4 address as `::ffff:a.b.c.d`: its octets as two words in memory.
+///
+/// Words, because octets that are copied one by one and then read as words stall the processor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Address(pub(crate) [u64; 2]);
+
+impl Address {
+    /// An IPv4 address.
+    #[inline(always)]
+    pub fn v4(octets: [u8; 4]) -> Self {
+        let [a, b, c, d] = octets;
+        Address([0, u64::from_ne_bytes([0, 0, 0xff, 0xff, a, b, c, d])])
+    }
+
+    /// An IPv6 address.
+    #[inline(always)]
+    pub fn v6(octets: [u8; 16]) -> Self {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = octets;
+        Address([
+            u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+            u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
+        ])
+    }
+
+    /// The sixteen octets, IPv4 as `::ffff:a.b.c.d`.
+    pub fn octets(self) -> [u8; 16] {
+        let [a, b, c, d, e, f, g, h] = self.0[0].to_ne_bytes();
+        let [i, j, k, l, m, n, o, p] = self.0[1].to_ne_bytes();
+        [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
+    }
+
+    /// Whether it is in `fe80::/10`.
+    #[inline(always)]
+    pub fn is_link_local(self) -> bool {
+        let [a, b, ..] = self.0[0].to_ne_bytes();
+        a == 0xfe && b & 0xc0 == 0x80
+    }
+}
+
 /// One end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The address; IPv4 as `::ffff:a.b.c.d`.
-    pub address: [u8; 16],
+    /// The address.
+    pub address: Address,
     /// Port in host order, 0 where the protocol has none.
     pub port: u16,
 }
@@ -42,24 +81,12 @@ pub struct KeyParts {
 
 const FORWARDED: u64 = 1 << 16;
 
-#[inline]
-fn address_words(address: &[u8; 16]) -> [u64; 2] {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *address;
-    [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])]
-}
-
-fn word_address(words: [u64; 2]) -> [u8; 16] {
-    let [a, b, c, d, e, f, g, h] = words[0].to_ne_bytes();
-    let [i, j, k, l, m, n, o, p] = words[1].to_ne_bytes();
-    [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
-}
-
 impl Key {
     /// Packs the parts.
-    #[inline]
+    #[inline(always)]
     pub fn new(parts: &KeyParts) -> Self {
-        let [l0, l1] = address_words(&parts.local.address);
-        let [r0, r1] = address_words(&parts.remote.address);
+        let Address([l0, l1]) = parts.local.address;
+        let Address([r0, r1]) = parts.remote.address;
         Key([
             l0,
             l1,
@@ -84,13 +111,13 @@ impl Key {
             family: if (rest >> 8) as u8 == 6 { Family::V6 } else { Family::V4 },
             protocol: rest as u8,
             forwarded: rest & FORWARDED != 0,
-            local: Endpoint { address: word_address([l0, l1]), port: ports as u16 },
-            remote: Endpoint { address: word_address([r0, r1]), port: (ports >> 16) as u16 },
+            local: Endpoint { address: Address([l0, l1]), port: ports as u16 },
+            remote: Endpoint { address: Address([r0, r1]), port: (ports >> 16) as u16 },
         }
     }
 
     /// The same connection seen from its other end.
-    #[inline]
+    #[inline(always)]
     pub fn reversed(&self) -> Self {
         let [l0, l1, r0, r1, ports, rest] = self.0;
         let netns = ports & 0xffff_ffff_0000_0000;
@@ -99,7 +126,7 @@ impl Key {
     }
 
     /// Whether the connection passes through this host.
-    #[inline]
+    #[inline(always)]
     pub fn is_forwarded(&self) -> bool {
         self.0[5] & FORWARDED != 0
     }
@@ -118,7 +145,7 @@ impl Key {
 
     /// The words in an order that both directions of a forwarded connection share, so that a
     /// reply finds the record that its request made. A local connection has one orientation only.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn canonical(&self) -> Self {
         if !self.is_forwarded() {
             return *self;
@@ -148,7 +175,7 @@ impl Secret {
     /// added to secret words and multiplied, the 128-bit products summed. For two different
     /// inputs of the same length it collides with probability 2^-64 over the secret. The sum is
     /// then folded to 64 bits by another secret multiplication.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn hash<const N: usize>(&self, words: &[u64; N]) -> u64 {
         const { assert!(N % 2 == 0 && N <= 6) };
         let mut sum = 0u128;
@@ -178,8 +205,8 @@ mod tests {
                 family: if six { Family::V6 } else { Family::V4 },
                 protocol,
                 forwarded,
-                local: Endpoint { address: l.0, port: l.1 },
-                remote: Endpoint { address: r.0, port: r.1 },
+                local: Endpoint { address: Address::v6(l.0), port: l.1 },
+                remote: Endpoint { address: Address::v6(r.0), port: r.1 },
             })
     }
 

@@ -58,9 +58,8 @@ pub struct SocketEnds {
 
 impl SocketEnds {
     fn key(&self) -> Key {
-        let is_link_local = |address: &[u8; 16]| address[0] == 0xfe && address[1] & 0xc0 == 0x80;
         let scoped = self.family == Family::V6
-            && (is_link_local(&self.local.address) || is_link_local(&self.remote.address));
+            && (self.local.address.is_link_local() || self.remote.address.is_link_local());
         Key::new(&KeyParts {
             netns: self.netns,
             scope: if scoped { self.interface } else { 0 },
@@ -147,7 +146,7 @@ impl<M: Memory> Engine<M> {
     }
 
     /// Takes a sample of latency if the packet gives one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn follow_latency<P: Pinned>(
         &self,
         pinned: &P,

@@ -2,6 +2,7 @@
 
 //! From the bytes of a packet's headers to what accounting needs of them.
 
+use crate::key::Address;
 use crate::key::Endpoint;
 
 /// IP version.
@@ -133,7 +134,7 @@ impl Packet {
 /// IPv6 header chains longer than this are refused; RFC 8200 has no use for more.
 const EXTENSION_HEADERS_MAX: usize = 8;
 
-#[inline]
+#[inline(always)]
 fn be16(bytes: &[u8], at: usize) -> Option<u16> {
     match bytes.get(at..at + 2) {
         Some(&[a, b]) => Some(u16::from_be_bytes([a, b])),
@@ -141,7 +142,7 @@ fn be16(bytes: &[u8], at: usize) -> Option<u16> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn be32(bytes: &[u8], at: usize) -> Option<u32> {
     match bytes.get(at..at + 4) {
         Some(&[a, b, c, d]) => Some(u32::from_be_bytes([a, b, c, d])),
@@ -149,63 +150,168 @@ fn be32(bytes: &[u8], at: usize) -> Option<u32> {
     }
 }
 
-#[inline]
-fn address_v4(bytes: &[u8], at: usize) -> Option<[u8; 16]> {
-    match bytes.get(at..at + 4) {
-        Some(&[a, b, c, d]) => Some([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]),
-        _ => None,
+#[inline(always)]
+fn address_v4(bytes: &[u8], at: usize) -> Option<Address> {
+    Some(Address::v4(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+#[inline(always)]
+fn address_v6(bytes: &[u8], at: usize) -> Option<Address> {
+    Some(Address::v6(bytes.get(at..at + 16)?.try_into().ok()?))
+}
+
+impl Packet {
+    /// What [`Packet::read`] writes to.
+    #[inline(always)]
+    pub fn unread(family: Family) -> Self {
+        let end = Endpoint { address: Address([0; 2]), port: 0 };
+        Packet {
+            family,
+            protocol: 0,
+            source: end,
+            destination: end,
+            link_local: false,
+            network_header: 0,
+            transport_header: 0,
+            signal: Signal::None,
+        }
+    }
+
+    /// Parses the headers at the start of `bytes`, a packet of `length` bytes in all. After an error what
+    /// has been written means nothing.
+    ///
+    /// `bytes` may be a window that ends before the packet does. Arbitrary input is fine.
+    // Written in place: a packet that is handed on in a `Result` is moved in pieces that overlap its
+    // fields, for which the processor waits longer than all of the parsing takes.
+    #[inline(always)]
+    pub fn read(&mut self, bytes: &[u8], length: u32) -> Result<(), Untracked> {
+        match self.family {
+            Family::V4 => self.read_v4(bytes, length)?,
+            Family::V6 => self.read_v6(bytes)?,
+        }
+        self.read_transport(bytes, length)
+    }
+
+    #[inline(always)]
+    fn read_v4(&mut self, bytes: &[u8], length: u32) -> Result<(), Untracked> {
+        let first = *bytes.first().ok_or(Untracked::Truncated)?;
+        let header = u32::from(first & 0x0f) * 4;
+        if first >> 4 != 4 || header < 20 {
+            return Err(Untracked::InvalidHeader);
+        }
+        if length < header || bytes.len() < header as usize {
+            return Err(Untracked::Truncated);
+        }
+        let fragment = be16(bytes, 6).ok_or(Untracked::Truncated)?;
+        if fragment & 0x1fff != 0 {
+            return Err(Untracked::Fragment);
+        }
+        self.protocol = *bytes.get(9).ok_or(Untracked::Truncated)?;
+        self.source.address = address_v4(bytes, 12).ok_or(Untracked::Truncated)?;
+        self.destination.address = address_v4(bytes, 16).ok_or(Untracked::Truncated)?;
+        self.link_local = false;
+        self.network_header = header;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn read_v6(&mut self, bytes: &[u8]) -> Result<(), Untracked> {
+        let first = *bytes.first().ok_or(Untracked::Truncated)?;
+        if first >> 4 != 6 {
+            return Err(Untracked::InvalidHeader);
+        }
+        let protocol = *bytes.get(6).ok_or(Untracked::Truncated)?;
+        let source = address_v6(bytes, 8).ok_or(Untracked::Truncated)?;
+        let destination = address_v6(bytes, 24).ok_or(Untracked::Truncated)?;
+        let (protocol, header) = skip_extensions(protocol, bytes)?;
+        self.protocol = protocol;
+        self.link_local = source.is_link_local() || destination.is_link_local();
+        self.source.address = source;
+        self.destination.address = destination;
+        self.network_header = header;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn read_transport(&mut self, bytes: &[u8], length: u32) -> Result<(), Untracked> {
+        let at = self.network_header as usize;
+        let mut ports = (0, 0);
+        let mut signal = Signal::None;
+        let ports_at = |at| be16(bytes, at).zip(be16(bytes, at + 2)).ok_or(Untracked::Truncated);
+        let header = match self.protocol {
+            protocol::TCP => {
+                ports = ports_at(at)?;
+                let sequence = be32(bytes, at + 4).ok_or(Untracked::Truncated)?;
+                let ack = be32(bytes, at + 8).ok_or(Untracked::Truncated)?;
+                let offset = be16(bytes, at + 12).ok_or(Untracked::Truncated)?;
+                let header = u32::from(offset >> 12) * 4;
+                if header < 20 {
+                    return Err(Untracked::InvalidHeader);
+                }
+                let flags = offset as u8;
+                let payload = length.saturating_sub(self.network_header + header);
+                let counted =
+                    u32::from(flags & tcp_flag::SYN != 0) + u32::from(flags & tcp_flag::FIN != 0);
+                signal = Signal::Tcp {
+                    flags,
+                    end: sequence.wrapping_add(payload).wrapping_add(counted),
+                    ack,
+                };
+                header
+            }
+            protocol::UDP | protocol::UDPLITE => {
+                ports = ports_at(at)?;
+                8
+            }
+            protocol::SCTP => {
+                ports = ports_at(at)?;
+                // RFC 9260: 6 is ABORT, 14 is SHUTDOWN COMPLETE, which come first unless an ABORT
+                // is bundled behind other chunks; the idle timeout ends those.
+                signal = match bytes.get(at + 12) {
+                    Some(6) => Signal::End { abort: true },
+                    Some(14) => Signal::End { abort: false },
+                    _ => Signal::None,
+                };
+                12
+            }
+            protocol::DCCP => {
+                ports = ports_at(at)?;
+                let offset = *bytes.get(at + 4).ok_or(Untracked::Truncated)?;
+                let header = u32::from(offset) * 4;
+                if header < 12 {
+                    return Err(Untracked::InvalidHeader);
+                }
+                // RFC 4340, section 5.1: type 7 is Reset.
+                if bytes.get(at + 8).is_some_and(|byte| (byte >> 1) & 0x0f == 7) {
+                    signal = Signal::End { abort: true };
+                }
+                header
+            }
+            protocol::ICMP | protocol::ICMPV6 => {
+                let kind = *bytes.get(at).ok_or(Untracked::Truncated)?;
+                if let Some(asks) = icmp_asks(self.family, kind) {
+                    let identifier = be16(bytes, at + 4).ok_or(Untracked::Truncated)?;
+                    ports = if asks { (identifier, 0) } else { (0, identifier) };
+                }
+                8
+            }
+            _ => 0,
+        };
+        if length < self.network_header + header {
+            return Err(Untracked::Truncated);
+        }
+        self.source.port = ports.0;
+        self.destination.port = ports.1;
+        self.transport_header = header;
+        self.signal = signal;
+        Ok(())
     }
 }
 
-#[inline]
-fn address_v6(bytes: &[u8], at: usize) -> Option<[u8; 16]> {
-    bytes.get(at..at + 16)?.try_into().ok()
-}
-
-/// Parses the headers at the start of `bytes`, a packet of `length` bytes in all.
-///
-/// `bytes` may be a window that ends before the packet does. Arbitrary input is fine.
-#[inline]
-pub fn parse(family: Family, bytes: &[u8], length: u32) -> Result<Packet, Untracked> {
-    match family {
-        Family::V4 => parse_v4(bytes, length),
-        Family::V6 => parse_v6(bytes, length),
-    }
-}
-
-#[inline]
-fn parse_v4(bytes: &[u8], length: u32) -> Result<Packet, Untracked> {
-    let first = *bytes.first().ok_or(Untracked::Truncated)?;
-    let header = u32::from(first & 0x0f) * 4;
-    if first >> 4 != 4 || header < 20 {
-        return Err(Untracked::InvalidHeader);
-    }
-    if length < header || bytes.len() < header as usize {
-        return Err(Untracked::Truncated);
-    }
-    let fragment = be16(bytes, 6).ok_or(Untracked::Truncated)?;
-    if fragment & 0x1fff != 0 {
-        return Err(Untracked::Fragment);
-    }
-    let protocol = *bytes.get(9).ok_or(Untracked::Truncated)?;
-    let source = address_v4(bytes, 12).ok_or(Untracked::Truncated)?;
-    let destination = address_v4(bytes, 16).ok_or(Untracked::Truncated)?;
-    transport(
-        Network { family: Family::V4, protocol, source, destination, link_local: false, header },
-        bytes,
-        length,
-    )
-}
-
-#[inline]
-fn parse_v6(bytes: &[u8], length: u32) -> Result<Packet, Untracked> {
-    let first = *bytes.first().ok_or(Untracked::Truncated)?;
-    if first >> 4 != 6 {
-        return Err(Untracked::InvalidHeader);
-    }
-    let mut protocol = *bytes.get(6).ok_or(Untracked::Truncated)?;
-    let source = address_v6(bytes, 8).ok_or(Untracked::Truncated)?;
-    let destination = address_v6(bytes, 24).ok_or(Untracked::Truncated)?;
+/// The last protocol of an IPv6 header chain, and the bytes of all its headers.
+#[inline(always)]
+fn skip_extensions(first: u8, bytes: &[u8]) -> Result<(u8, u32), Untracked> {
+    let mut protocol = first;
     let mut header = 40usize;
     let mut extensions = 0;
     loop {
@@ -235,27 +341,14 @@ fn parse_v6(bytes: &[u8], length: u32) -> Result<Packet, Untracked> {
         protocol = *bytes.get(header).ok_or(Untracked::Truncated)?;
         header += size;
     }
-    transport(
-        Network {
-            family: Family::V6,
-            protocol,
-            source,
-            destination,
-            link_local: is_link_local(&source) || is_link_local(&destination),
-            header: header as u32,
-        },
-        bytes,
-        length,
-    )
+    Ok((protocol, header as u32))
 }
 
-struct Network {
-    family: Family,
-    protocol: u8,
-    source: [u8; 16],
-    destination: [u8; 16],
-    link_local: bool,
-    header: u32,
+/// Parses the headers of a packet, see [`Packet::read`].
+pub fn parse(family: Family, bytes: &[u8], length: u32) -> Result<Packet, Untracked> {
+    let mut packet = Packet::unread(family);
+    packet.read(bytes, length)?;
+    Ok(packet)
 }
 
 /// The timestamp and the echo of one that a TCP packet carries (RFC 7323, section 3), the echo only
@@ -349,15 +442,8 @@ pub fn quoted(family: Family, bytes: &[u8]) -> Option<Quoted> {
         protocol,
         source: Endpoint { address: source, port: ports.0 },
         destination: Endpoint { address: destination, port: ports.1 },
-        link_local: family == Family::V6 && (is_link_local(&source) || is_link_local(&destination)),
+        link_local: family == Family::V6 && (source.is_link_local() || destination.is_link_local()),
     })
-}
-
-/// Whether an IPv6 address is in `fe80::/10`.
-#[inline]
-fn is_link_local(address: &[u8; 16]) -> bool {
-    let [a, b, ..] = *address;
-    a == 0xfe && b & 0xc0 == 0x80
 }
 
 /// ICMP types that ask or answer and carry an identifier: whether `kind` asks.
@@ -369,84 +455,4 @@ fn icmp_asks(family: Family, kind: u8) -> Option<bool> {
         (Family::V4, 0 | 14 | 16 | 18) | (Family::V6, 129) => Some(false),
         _ => None,
     }
-}
-
-#[inline]
-fn transport(network: Network, bytes: &[u8], length: u32) -> Result<Packet, Untracked> {
-    let at = network.header as usize;
-    let mut ports = (0, 0);
-    let mut signal = Signal::None;
-    let ports_at = |at| be16(bytes, at).zip(be16(bytes, at + 2)).ok_or(Untracked::Truncated);
-    let header = match network.protocol {
-        protocol::TCP => {
-            ports = ports_at(at)?;
-            let sequence = be32(bytes, at + 4).ok_or(Untracked::Truncated)?;
-            let ack = be32(bytes, at + 8).ok_or(Untracked::Truncated)?;
-            let offset = be16(bytes, at + 12).ok_or(Untracked::Truncated)?;
-            let header = u32::from(offset >> 12) * 4;
-            if header < 20 {
-                return Err(Untracked::InvalidHeader);
-            }
-            let flags = offset as u8;
-            let payload = length.saturating_sub(network.header + header);
-            let counted =
-                u32::from(flags & tcp_flag::SYN != 0) + u32::from(flags & tcp_flag::FIN != 0);
-            signal = Signal::Tcp {
-                flags,
-                end: sequence.wrapping_add(payload).wrapping_add(counted),
-                ack,
-            };
-            header
-        }
-        protocol::UDP | protocol::UDPLITE => {
-            ports = ports_at(at)?;
-            8
-        }
-        protocol::SCTP => {
-            ports = ports_at(at)?;
-            // RFC 9260: 6 is ABORT, 14 is SHUTDOWN COMPLETE, which come first unless an ABORT
-            // is bundled behind other chunks; the idle timeout ends those.
-            signal = match bytes.get(at + 12) {
-                Some(6) => Signal::End { abort: true },
-                Some(14) => Signal::End { abort: false },
-                _ => Signal::None,
-            };
-            12
-        }
-        protocol::DCCP => {
-            ports = ports_at(at)?;
-            let offset = *bytes.get(at + 4).ok_or(Untracked::Truncated)?;
-            let header = u32::from(offset) * 4;
-            if header < 12 {
-                return Err(Untracked::InvalidHeader);
-            }
-            // RFC 4340, section 5.1: type 7 is Reset.
-            if bytes.get(at + 8).is_some_and(|byte| (byte >> 1) & 0x0f == 7) {
-                signal = Signal::End { abort: true };
-            }
-            header
-        }
-        protocol::ICMP | protocol::ICMPV6 => {
-            let kind = *bytes.get(at).ok_or(Untracked::Truncated)?;
-            if let Some(asks) = icmp_asks(network.family, kind) {
-                let identifier = be16(bytes, at + 4).ok_or(Untracked::Truncated)?;
-                ports = if asks { (identifier, 0) } else { (0, identifier) };
-            }
-            8
-        }
-        _ => 0,
-    };
-    if length < network.header + header {
-        return Err(Untracked::Truncated);
-    }
-    Ok(Packet {
-        family: network.family,
-        protocol: network.protocol,
-        source: Endpoint { address: network.source, port: ports.0 },
-        destination: Endpoint { address: network.destination, port: ports.1 },
-        link_local: network.link_local,
-        network_header: network.header,
-        transport_header: header,
-        signal,
-    })
 }

@@ -81,6 +81,19 @@ pub fn first(signal: Signal, sent: bool) -> (State, bool) {
     }
 }
 
+/// Whether a packet can change anything: most can't.
+#[inline(always)]
+pub fn may_turn(state: State, signal: Signal) -> bool {
+    match signal {
+        Signal::Tcp { flags, .. } => state != State::Established || flags & TURNING != 0,
+        Signal::End { .. } => true,
+        Signal::None => state == State::OneWay,
+    }
+}
+
+/// TCP flags that an established connection follows.
+const TURNING: u8 = tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST;
+
 /// The state after a packet. `acknowledges_fin`: it acknowledges the other side's FIN.
 ///
 /// TCP's are those of RFC 9293, section 3.3.2, as an observer at the local end (or, of a forwarded
@@ -89,10 +102,6 @@ pub fn first(signal: Signal, sent: bool) -> (State, bool) {
 pub fn next(state: State, signal: Signal, sent: bool, acknowledges_fin: bool) -> State {
     match signal {
         Signal::Tcp { flags, .. } => {
-            const TURNING: u8 = tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST;
-            if state == State::Established && flags & TURNING == 0 {
-                return state;
-            }
             tcp(state, flags, sent, acknowledges_fin)
         }
         Signal::End { .. } => State::Closed,

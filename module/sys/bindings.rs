@@ -136,10 +136,18 @@ unsafe extern "C" {
 #[derive(Debug, Copy, Clone)]
 pub struct mutex_hook_calls {
     pub packet: ::core::option::Option<
-        unsafe extern "C" fn(context: *mut ::core::ffi::c_void, view: *const mutex_view),
+        unsafe extern "C" fn(
+            context: *mut ::core::ffi::c_void,
+            area: *mut ::core::ffi::c_void,
+            view: *const mutex_view,
+        ),
     >,
     pub watched_packet: ::core::option::Option<
-        unsafe extern "C" fn(context: *mut ::core::ffi::c_void, view: *const mutex_view),
+        unsafe extern "C" fn(
+            context: *mut ::core::ffi::c_void,
+            area: *mut ::core::ffi::c_void,
+            view: *const mutex_view,
+        ),
     >,
     pub netns_gone: ::core::option::Option<
         unsafe extern "C" fn(context: *mut ::core::ffi::c_void, netns: __u32),
@@ -164,6 +172,7 @@ unsafe extern "C" {
     pub fn mutex_hooks_register(
         calls: *const mutex_hook_calls,
         context: *mut ::core::ffi::c_void,
+        areas: *mut ::core::ffi::c_void,
     ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {

@@ -99,7 +99,7 @@ static void hook_called(void)
 		atomic_inc(&hooked.late);
 }
 
-static void hooked_packet(void *context, const struct mutex_view *view)
+static void hooked_packet(void *context, void *area, const struct mutex_view *view)
 {
 	const struct iphdr *ip = (const struct iphdr *)view->bytes;
 	const struct udphdr *udp = (const struct udphdr *)(ip + 1);
@@ -123,7 +123,7 @@ static void hooked_packet(void *context, const struct mutex_view *view)
 		atomic_inc(&hooked.in);
 }
 
-static void hooked_watched_packet(void *context, const struct mutex_view *view)
+static void hooked_watched_packet(void *context, void *area, const struct mutex_view *view)
 {
 	atomic_inc(&hooked.watched);
 }
@@ -153,7 +153,7 @@ static const struct mutex_hook_calls hooked_calls = {
 static int hooks_init(struct kunit *test)
 {
 	memset(&hooked, 0, sizeof(hooked));
-	return mutex_hooks_register(&hooked_calls, &hooked);
+	return mutex_hooks_register(&hooked_calls, &hooked, NULL);
 }
 
 static void hooks_exit(struct kunit *test)
@@ -206,7 +206,7 @@ static int flood(void *unused)
 
 static void hooks_are_registered_once(struct kunit *test)
 {
-	KUNIT_EXPECT_EQ(test, mutex_hooks_register(&hooked_calls, NULL), -EBUSY);
+	KUNIT_EXPECT_EQ(test, mutex_hooks_register(&hooked_calls, NULL, NULL), -EBUSY);
 	KUNIT_EXPECT_EQ(test, send_datagram(&init_net), 0);
 	KUNIT_EXPECT_TRUE(test, wait_until(atomic_read(&hooked.in) == 1));
 	KUNIT_EXPECT_EQ(test, atomic_read(&hooked.wrong_context), 0);
@@ -227,7 +227,7 @@ static void hooks_end_under_flood(struct kunit *test)
 		hooks_end();
 		msleep(5);
 		hooked.over = false;
-		KUNIT_EXPECT_EQ(test, mutex_hooks_register(&hooked_calls, &hooked), 0);
+		KUNIT_EXPECT_EQ(test, mutex_hooks_register(&hooked_calls, &hooked, NULL), 0);
 	}
 	for (i = 0; i < 2; i++)
 		kthread_stop(floods[i]);

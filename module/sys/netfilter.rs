@@ -43,9 +43,22 @@ pub(crate) struct Seen<'a> {
 }
 
 impl Pinned for Seen<'_> {
-    #[inline]
+    #[inline(always)]
     fn cpu(&self) -> &Cpu {
         self.cpu
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn prefetch<T>(&self, what: &T) {
+        // SAFETY: A prefetch changes no register, flag or memory, and never faults.
+        unsafe {
+            core::arch::asm!(
+                "prefetcht0 [{}]",
+                in(reg) core::ptr::from_ref(what),
+                options(nostack, preserves_flags, readonly)
+            );
+        }
     }
 }
 
@@ -133,9 +146,15 @@ impl<T: Hooked> Hooks<T> {
     /// Hooks every network namespace, those to come included. There is one such value at a time.
     pub(crate) fn register(hooked: Arc<T>) -> Result<Self> {
         let context = Arc::as_ptr(&hooked);
-        // SAFETY: The table is static, and `context` stays valid until the hooks are gone, because
-        // the value that is made keeps it alive and removes them first.
-        to_result(unsafe { bindings::mutex_hooks_register(&Self::CALLS, context as *mut c_void) })?;
+        // SAFETY: The table is static, and `context` and its areas stay valid until the hooks are
+        // gone, because the value that is made keeps them alive and removes them first.
+        to_result(unsafe {
+            bindings::mutex_hooks_register(
+                &Self::CALLS,
+                context as *mut c_void,
+                hooked.cpus().areas(),
+            )
+        })?;
         // INVARIANT: `context` points into `hooked`.
         Ok(Hooks { _hooked: hooked })
     }
@@ -150,17 +169,20 @@ impl<T: Hooked> Drop for Hooks<T> {
 
 /// # Safety
 ///
-/// Called by the hooks, with the context that `Hooks` registered and a view of a packet.
+/// Called by the hooks, pinned, with the context that `Hooks` registered, this CPU's area of those, and a
+/// view of a packet.
 unsafe extern "C" fn packet<T: Hooked, const WATCHED: bool>(
     context: *mut c_void,
+    area: *mut c_void,
     view: *const bindings::mutex_view,
 ) {
     // SAFETY: By the invariant of `Hooks` this points to a living `T`.
     let hooked = unsafe { &*context.cast::<T>() };
     // SAFETY: The hook passes a valid view that it does not change meanwhile.
     let view = unsafe { &*view };
-    // SAFETY: The hook has pinned itself to the CPU for this call.
-    let cpu = unsafe { hooked.cpus().this() };
+    // SAFETY: The area is one of those that `hooked` owns, so it is a `Cpu` and lives as long as that; the
+    // hook has pinned itself to its CPU for this call.
+    let cpu = unsafe { &*area.cast::<Cpu>() };
     hooked.packet::<WATCHED>(&Seen { view, cpu });
 }
 

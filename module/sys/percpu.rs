@@ -47,6 +47,11 @@ impl PerCpu {
         PinnedCpu { cpu: unsafe { self.this() }, _here: PhantomData }
     }
 
+    /// All of them, for C.
+    pub(super) fn areas(&self) -> *mut c_void {
+        self.areas.as_ptr()
+    }
+
     /// This CPU's.
     ///
     /// # Safety

@@ -7,6 +7,7 @@ use kernel::prelude::*;
 use kernel::sync::Arc;
 use mutex_core::cpu::Cpu;
 use mutex_core::cpu::Pinned;
+use mutex_core::key::Address;
 use mutex_core::key::Endpoint;
 use mutex_core::measure::Drop as Dropped;
 use mutex_core::measure::SocketEnds;
@@ -108,8 +109,8 @@ fn ends(ends: &bindings::mutex_ends) -> SocketEnds {
         interface: ends.interface,
         family: family(ends.family),
         protocol: ends.protocol,
-        local: Endpoint { address: ends.local, port: ends.local_port },
-        remote: Endpoint { address: ends.remote, port: ends.remote_port },
+        local: Endpoint { address: Address::v6(ends.local), port: ends.local_port },
+        remote: Endpoint { address: Address::v6(ends.remote), port: ends.remote_port },
     }
 }
 

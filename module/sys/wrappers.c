@@ -114,13 +114,34 @@ static __always_inline void read_tcp(const struct sock *sk, struct mutex_tcp *tc
 
 static DEFINE_STATIC_KEY_FALSE(packets_watched);
 
-static __always_inline void deliver(const struct mutex_view *view)
+/* What a CPU has at hand for each packet. */
+struct here {
+	unsigned long tick;	/* jiffies when `now` was asked for */
+	u64 now;
+	void *area;		/* this CPU's of those that were registered */
+};
+
+static DEFINE_PER_CPU_ALIGNED(struct here, heres);
+
+static __always_inline void deliver(struct mutex_view *view)
 {
+	struct here *here;
+	unsigned long tick;
+
 	mutex_pin();
+	here = this_cpu_ptr(&heres);
+	/* The coarse clock goes on with the tick, so most packets need not ask it. One that comes
+	 * between the tick and the clock has the last tick's time. */
+	tick = READ_ONCE(jiffies);
+	if (here->tick != tick) {
+		here->tick = tick;
+		here->now = ktime_get_coarse_boottime_ns();
+	}
+	view->now = here->now;
 	if (static_branch_unlikely(&packets_watched))
-		hook_calls->watched_packet(hook_context, view);
+		hook_calls->watched_packet(hook_context, here->area, view);
 	else
-		hook_calls->packet(hook_context, view);
+		hook_calls->packet(hook_context, here->area, view);
 	mutex_unpin();
 }
 
@@ -148,20 +169,26 @@ static __always_inline unsigned int count(struct sk_buff *skb, const struct nf_h
 					  u8 hook, const struct net_device *device)
 {
 	const struct skb_shared_info *shared = skb_shinfo(skb);
-	struct mutex_view view = {
-		.bytes = skb->data,
-		.available = skb_headlen(skb),
-		.length = skb->len,
-		.netns = state->net->ns.inum,
-		.interface = device ? device->ifindex : 0,
-		.hook = hook,
-		.family = state->pf == NFPROTO_IPV4 ? 4 : 6,
-		.now = ktime_get_coarse_boottime_ns(),
-		.buffer = skb,
-		.net = state->net,
-	};
+	struct mutex_view view;
 
-	if (shared->gso_size) {
+	/* One by one: an initializer clears all of it first, which takes longer than the rest. */
+	view.bytes = skb->data;
+	view.available = skb_headlen(skb);
+	view.length = skb->len;
+	view.netns = state->net->ns.inum;
+	view.interface = device ? device->ifindex : 0;
+	view.hook = hook;
+	view.family = state->pf == NFPROTO_IPV4 ? 4 : 6;
+	view.buffer = skb;
+	view.net = state->net;
+	view.gso_size = 0;
+	view.gso_count = 0;
+	view.gso_headers = 0;
+	view.socket = NULL;
+	view.tcp.sample = 0;
+	view.tcp.rtt = 0;
+	view.tcp.srtt = 0;
+	if (unlikely(shared->gso_size)) {
 		view.gso_size = shared->gso_size == GSO_BY_FRAGS ? 0 : shared->gso_size;
 		view.gso_count = max_t(u32, shared->gso_segs, 1);
 		if (skb->encapsulation)
@@ -247,12 +274,15 @@ static struct pernet_operations pernet_calls = {
 	.exit_batch = netns_exit_batch,
 };
 
-int mutex_hooks_register(const struct mutex_hook_calls *calls, void *context)
+int mutex_hooks_register(const struct mutex_hook_calls *calls, void *context, void *areas)
 {
+	unsigned int cpu;
 	int error;
 
 	if (cmpxchg(&hook_calls, NULL, calls))
 		return -EBUSY;
+	for_each_possible_cpu(cpu)
+		per_cpu(heres, cpu).area = areas ? mutex_percpu_of(areas, cpu) : NULL;
 	hook_context = context;
 	WRITE_ONCE(unregistering, false);
 	error = register_pernet_subsys(&pernet_calls);

@@ -76,19 +76,20 @@ int mutex_owner_of(const struct mutex_view *view, __u16 source_port, __u16 desti
 
 /* Calls from the kernel into Rust. `context` is what was registered. */
 struct mutex_hook_calls {
-	/* A packet, inside an RCU read side, pinned to the CPU. */
-	void (*packet)(void *context, const struct mutex_view *view);
+	/* A packet, inside an RCU read side, pinned to the CPU, whose area it gets. */
+	void (*packet)(void *context, void *area, const struct mutex_view *view);
 	/* The same while somebody watches packets, see mutex_watch_packets(). */
-	void (*watched_packet)(void *context, const struct mutex_view *view);
+	void (*watched_packet)(void *context, void *area, const struct mutex_view *view);
 	/* A network namespace is gone: no packet of it is to come. May sleep. */
 	void (*netns_gone)(void *context, __u32 netns);
 	/* All namespaces that went together have been named. May sleep. */
 	void (*netns_all_gone)(void *context);
 };
 
-/* Hooks every network namespace, those to come included. One registration at a
- * time: -EBUSY for another. Returns 0 or a negative errno. */
-int mutex_hooks_register(const struct mutex_hook_calls *calls, void *context);
+/* Hooks every network namespace, those to come included. `areas`: of
+ * mutex_percpu_allocate(), or NULL. One registration at a time: -EBUSY for
+ * another. Returns 0 or a negative errno. */
+int mutex_hooks_register(const struct mutex_hook_calls *calls, void *context, void *areas);
 /* When it returns no call is running, and none will come. */
 void mutex_hooks_unregister(void);
 
