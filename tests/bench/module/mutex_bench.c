@@ -70,6 +70,7 @@ struct setup {
 struct pair {
 	struct socket *client, *server;
 	__be16 source, destination;
+	__be32 seq, ack;
 };
 
 struct worker {
@@ -177,6 +178,8 @@ static __always_inline void aim(struct worker *worker, u32 flow, bool v6, bool s
 
 		ports->source = pair->source;
 		ports->dest = pair->destination;
+		tcp_hdr(skb)->seq = pair->seq;
+		tcp_hdr(skb)->ack_seq = pair->ack;
 		skb->sk = pair->server->sk;
 		WRITE_ONCE(tp->rack.mstamp, tp->rack.mstamp + 1);
 		WRITE_ONCE(tp->rack.rtt_us, 100 + (tp->rack.mstamp & 15));
@@ -457,6 +460,8 @@ static struct pair *connect_pairs(u32 count)
 			break;
 		pair->source = inet_sk(pair->client->sk)->inet_sport;
 		pair->destination = inet_sk(pair->server->sk)->inet_sport;
+		pair->seq = htonl(tcp_sk(pair->server->sk)->rcv_nxt);
+		pair->ack = htonl(tcp_sk(pair->server->sk)->snd_una);
 	}
 	if (listener)
 		sock_release(listener);
