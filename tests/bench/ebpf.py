@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """What eBPF takes to keep packets, bytes and the last time of each connection, natively.
 
-Runs in the Debian root 'run' on the machine itself; prints one line of JSON a measurement. Nothing
+Runs in the Debian root 'run' on the machine itself; prints a line of JSON a measurement. Nothing
 is attached to anything: `bpftool prog run` leads one packet through the program again and again.
 """
 
@@ -33,31 +33,36 @@ def packet():
 
 def main():
     options = argparse.ArgumentParser()
-    options.add_argument("--packets", type=int, required=True)
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--packets", type=int, default=1 << 20)
     options.add_argument("--cpu", type=int, default=1)
-    options.add_argument("objects", nargs="+", help="KIND-FLOWS.o")
+    options.add_argument("objects", type=Path, help="a folder with KIND-FLOWS.o in it")
     options = options.parse_args()
     os.sched_setaffinity(0, {options.cpu % os.cpu_count()})
     PINS.mkdir()
     subprocess.run(["mount", "-t", "bpf", "bpf", PINS], check=True)
     Path("/tmp/packet").write_bytes(packet())
-    for path in map(Path, options.objects):
-        kind, flows = path.stem.rsplit("-", 1)
-        pins = PINS / path.stem.replace(".", "_")
-        bpftool("prog", "loadall", path, pins)
+    for number in range(options.rounds):
+        for path in sorted(options.objects.glob("*.o")):
+            measure(number, path, options.packets)
 
-        def time(program, packets):
-            return bpftool("prog", "run", "pinned", pins / program, "data_in", "/tmp/packet", "repeat",
-                           packets)["duration"]
 
-        # Until each flow has come by.
-        time("count", max(int(flows) * 16, 1 << 16))
-        for program in "empty", "count":
-            print(json.dumps({"kind": kind, "flows": int(flows), "program": program,
-                              "ns": time(program, options.packets)}), flush=True)
-        for pin in pins.iterdir():
-            pin.unlink()
-        pins.rmdir()
+def measure(number, path, packets):
+    kind, flows = path.stem.rsplit("-", 1)
+    pins = PINS / path.stem
+    bpftool("prog", "loadall", path, pins)
+
+    def run(program, packets):
+        return bpftool("prog", "run", "pinned", pins / program, "data_in", "/tmp/packet", "repeat",
+                       packets)["duration"]
+
+    run("fill", int(flows))
+    for program, contender in ("empty", "empty program"), ("count", kind):
+        print(json.dumps({"benchmark": "ebpf", "round": number, "contender": contender, "kind": kind,
+                          "flows": int(flows), "value": run(program, packets), "unit": "ns"}), flush=True)
+    for pin in pins.iterdir():
+        pin.unlink()
+    pins.rmdir()
 
 
 try:

@@ -65,6 +65,11 @@ def measure(**words):
     return result
 
 
+def cpu_time():
+    """Nanoseconds that the kernel's CPUs have worked: of each."""
+    return [int(line) for line in Path("/proc/mutex-bench-clock").read_text().split()]
+
+
 def stats():
     lines = Path("/proc/mutex/stats").read_text().splitlines()
     return {words[0]: int(words[1]) for words in map(str.split, lines) if len(words) == 2 and words[1].isdigit()}
@@ -123,8 +128,8 @@ def conntrack():
 
 
 @contextlib.contextmanager
-def mutex():
-    run("insmod", "/work/mutex.ko", f"max_connections={TABLE}", "timeout_one_way=36000", "timeout_two_way=36000")
+def mutex(table=TABLE):
+    run("insmod", "/work/mutex.ko", f"max_connections={table}", "timeout_one_way=36000", "timeout_two_way=36000")
     yield {}
     run("rmmod", "mutex")
 

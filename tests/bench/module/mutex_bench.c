@@ -18,6 +18,8 @@
  *   mode=churn    a packet is one of four of a TCP connection: SYN, SYN-ACK, ACK, RST
  *   mode=open     flows are opened and answered, nothing else
  *
+ * /proc/mutex-bench-clock says how long each CPU has worked, in nanoseconds.
+ *
  * The work is done as the receive path does: bottom halves off, inside an RCU read
  * side, 64 packets at a time.
  */
@@ -35,6 +37,7 @@
 #include <linux/random.h>
 #include <linux/seq_file.h>
 #include <linux/skbuff.h>
+#include <linux/smp.h>
 #include <linux/tcp.h>
 #include <linux/timekeeping.h>
 #include <linux/uaccess.h>
@@ -726,6 +729,24 @@ static int show(struct seq_file *seq, void *unused)
 	return 0;
 }
 
+static void ask_clock(void *ns)
+{
+	*(u64 *)ns = cpu_ns();
+}
+
+static int show_clock(struct seq_file *seq, void *unused)
+{
+	unsigned int cpu;
+
+	for_each_online_cpu(cpu) {
+		u64 ns = 0;
+
+		smp_call_function_single(cpu, ask_clock, &ns, 1);
+		seq_printf(seq, "%llu\n", ns);
+	}
+	return 0;
+}
+
 static int open_file(struct inode *inode, struct file *file)
 {
 	return single_open(file, show, NULL);
@@ -741,11 +762,18 @@ static const struct proc_ops calls = {
 
 static int __init bench_init(void)
 {
-	return proc_create("mutex-bench", 0600, NULL, &calls) ? 0 : -ENOMEM;
+	if (!proc_create("mutex-bench", 0600, NULL, &calls))
+		return -ENOMEM;
+	if (!proc_create_single("mutex-bench-clock", 0400, NULL, show_clock)) {
+		remove_proc_entry("mutex-bench", NULL);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 static void __exit bench_exit(void)
 {
+	remove_proc_entry("mutex-bench-clock", NULL);
 	remove_proc_entry("mutex-bench", NULL);
 }
 
