@@ -8,7 +8,6 @@ release, and what each contender adds to it.
 """
 
 import argparse
-import re
 from pathlib import Path
 
 from lib import bench
@@ -27,10 +26,8 @@ def pace(flows, packets):
     before, worked = sent(), bench.cpu_time()[0]
     Path("/proc/net/pktgen/pgctrl").write_text("start\n")
     worked = bench.cpu_time()[0] - worked
-    # Result: OK: 1203456(c1203000+d456) usec, 1000000 (60byte,0frags)
-    count = int(re.search(r"Result: OK: .*usec, (\d+) \(", DEVICE.read_text()).group(1))
     delivered = sent() - before
-    if count < packets or delivered < packets:
+    if delivered < packets:
         raise RuntimeError(f"{delivered} of {packets} packets were delivered")
     return worked / packets
 
