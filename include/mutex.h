@@ -405,7 +405,8 @@ struct mutex_packet {
  * To read a record: load `generation` (acquire); it is a connection's while that
  * is odd. Copy the fields and each flow, a flow anew until its `sequence` was even
  * and the same before and after. If `generation` is still the same, that is the
- * connection. What has ended and what an image adds up is not here. */
+ * connection. What has ended and what an image adds up is not here: of a record
+ * that is free only `generation`, each `sequence` and what is internal may not be 0. */
 struct mutex_live_header {
 	__u64 magic;		/* MUTEX_LIVE_MAGIC */
 	__u32 version;		/* MUTEX_VERSION */

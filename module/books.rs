@@ -83,11 +83,12 @@ impl Books {
     /// Opens the books on that engine.
     pub(crate) fn new(engine: KBox<Engine<KernelMemory>>) -> Result<Arc<Self>> {
         let live_header = live_header(&engine)?;
+        let boot_id = host::boot_id()?;
         Arc::pin_init(
             pin_init!(Books {
                 engine,
                 live_header,
-                boot_id: host::boot_id(),
+                boot_id,
                 sweeper <- new_mutex!(Sweeper::default(), "mutex_sweeper"),
                 shelf <- new_mutex!(
                     Shelf {

@@ -75,19 +75,19 @@ module! {
     },
 }
 
-/// The loaded module: what it has registered. Fields are dropped in their order, so first nobody
+/// What the module has registered. Fields are dropped in their order, so first nobody
 /// reads any more, then nothing is told and no packet comes, then nothing is swept, and then the books go.
-struct Module {
+struct Registered {
     _files: Directory<Books>,
     _probes: Probes<Books>,
     _hooks: Hooks<Books>,
     _sweep: Work<Books>,
 }
 
-impl kernel::Module for Module {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
+impl Registered {
+    fn new() -> Result<Self> {
         let books = Books::new(config::engine()?)?;
-        let sweep = Work::start(books.clone());
+        let sweep = Work::start(books.clone())?;
         let hooks = Hooks::register(books.clone()).inspect_err(|error| {
             pr_err!("the netfilter hooks can't be registered ({:?})\n", error);
         })?;
@@ -97,11 +97,26 @@ impl kernel::Module for Module {
         let files = files::create(books).inspect_err(|error| {
             pr_err!("/proc/mutex can't be made ({:?}); is there one already?\n", error);
         })?;
+        Ok(Registered { _files: files, _probes: probes, _hooks: hooks, _sweep: sweep })
+    }
+}
+
+/// The loaded module. The one that tests itself registers nothing but in its tests.
+struct Module {
+    _registered: Option<Registered>,
+}
+
+impl kernel::Module for Module {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        if cfg!(mutex_kunit) {
+            return Ok(Module { _registered: None });
+        }
+        let registered = Registered::new()?;
         pr_info!(
             "counting, up to {} connections and {} fds\n",
             *module_parameters::max_connections.value(),
             *module_parameters::max_fds.value()
         );
-        Ok(Module { _files: files, _probes: probes, _hooks: hooks, _sweep: sweep })
+        Ok(Module { _registered: Some(registered) })
     }
 }

@@ -197,9 +197,24 @@ impl Connection {
         self.generation.fetch_add(1, Release);
     }
 
-    /// Makes it a free record again.
+    /// Makes it a free record again, which tells nothing of the connection it was. The caller is
+    /// the only one who writes it.
     pub(crate) fn clear(&self) {
         self.meta.store(0, Release);
+        for word in &self.key {
+            word.store(0, Relaxed);
+        }
+        self.fd.store(0, Relaxed);
+        self.received.reset();
+        self.sent.reset();
+        let details = &self.details;
+        for word in [&details.id, &details.first_seen, &details.ended_at, &details.cgroup] {
+            word.store(0, Relaxed);
+        }
+        for word in [&details.uid, &details.fin_sent, &details.fin_received] {
+            word.store(0, Relaxed);
+        }
+        details.timing.reset();
     }
 
     /// The key.

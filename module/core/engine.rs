@@ -414,6 +414,7 @@ impl<M: Memory> Engine<M> {
         let published = match standing {
             Some(known) if Some(known.record) != gone => {
                 drop(locked);
+                connection.clear();
                 self.connections.give_back(number);
                 return Ok((known, false));
             }

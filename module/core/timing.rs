@@ -96,6 +96,7 @@ impl Timing {
         self.latest.store(0, Relaxed);
         for asked in &self.asked {
             asked.at.store(0, Relaxed);
+            asked.tag.store(0, Relaxed);
         }
     }
 

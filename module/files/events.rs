@@ -53,6 +53,9 @@ struct State {
     /// While packets are wanted.
     packets: Option<PacketWatch>,
     has_begun: bool,
+    /// An event that was taken and not handed over yet, and its bytes; none if that is 0.
+    event: [u8; EVENT_MAX],
+    waiting: usize,
 }
 
 impl StreamFile for Events {
@@ -76,7 +79,8 @@ impl StreamFile for Events {
         let watcher = Arc::new(Watcher::new(opener, slots)?, GFP_KERNEL)?;
         let number = watchers.add(watcher.clone())?;
         let place = Place { books, number };
-        let state = State { watcher, packets: None, has_begun: false };
+        let state =
+            State { watcher, packets: None, has_begun: false, event: [0; EVENT_MAX], waiting: 0 };
         KBox::pin_init(
             pin_init!(Events { place, state <- new_mutex!(state, "mutex_events") }),
             GFP_KERNEL,
@@ -85,35 +89,31 @@ impl StreamFile for Events {
 
     fn read(&self, out: &mut UserSliceWriter) -> Result<usize> {
         let state = &mut *self.state.lock();
-        let mut event = [0; EVENT_MAX];
         let mut written = 0;
         if !state.has_begun {
-            let header = self.header();
-            if out.len() < mutex_events_header::SIZE {
+            let mut header = [0; mutex_events_header::SIZE];
+            if out.len() < header.len() {
                 return Err(EINVAL);
             }
-            header.put(&mut event);
-            out.write_slice(event.get(..mutex_events_header::SIZE).ok_or(EINVAL)?)?;
+            self.header().put(&mut header);
+            out.write_slice(&header)?;
             state.has_begun = true;
-            written = mutex_events_header::SIZE;
+            written = header.len();
         }
         loop {
-            let room = out.len().min(event.len());
-            match state.watcher.monitor.take(event.get_mut(..room).ok_or(EINVAL)?) {
-                Taken::Event(length) => {
-                    out.write_slice(event.get(..length).ok_or(EINVAL)?)?;
-                    written += length;
-                }
-                _ if written != 0 => return Ok(written),
-                Taken::Nothing => return Err(EAGAIN),
-                Taken::TooSmall(_) => return Err(EINVAL),
+            let result = state.hand_over(out);
+            match result {
+                Ok(length) => written += length,
+                // What was handed over before has left the queue.
+                Err(_) if written != 0 => return Ok(written),
+                Err(error) => return Err(error),
             }
         }
     }
 
     fn is_ready(&self) -> bool {
         let state = self.state.lock();
-        !state.has_begun || !state.watcher.monitor.is_empty()
+        !state.has_begun || state.waiting != 0 || !state.watcher.monitor.is_empty()
     }
 
     fn write(&self, bytes: &mut UserSliceReader) -> Result<usize> {
@@ -139,6 +139,27 @@ impl StreamFile for Events {
         if !packets {
             state.packets = None;
         }
+        Ok(length)
+    }
+}
+
+impl State {
+    /// Writes the next event for userspace, and says how many bytes.
+    fn hand_over(&mut self, out: &mut UserSliceWriter) -> Result<usize> {
+        if self.waiting == 0 {
+            let room = out.len().min(self.event.len());
+            match self.watcher.monitor.take(self.event.get_mut(..room).ok_or(EINVAL)?) {
+                Taken::Event(length) => self.waiting = length,
+                Taken::Nothing => return Err(EAGAIN),
+                Taken::TooSmall(_) => return Err(EINVAL),
+            }
+        }
+        let length = self.waiting;
+        if length > out.len() {
+            return Err(EINVAL);
+        }
+        out.write_slice(self.event.get(..length).ok_or(EINVAL)?)?;
+        self.waiting = 0;
         Ok(length)
     }
 }

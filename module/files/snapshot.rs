@@ -66,14 +66,13 @@ impl StreamFile for Snapshot {
         let state = &mut *self.state.lock();
         let mut written = 0;
         while !out.is_empty() {
-            if state.begin == state.end && !state.refill()? {
-                break;
+            match state.hand_over(out) {
+                Ok(0) => break,
+                Ok(length) => written += length,
+                // What was handed over before does not come again.
+                Err(_) if written != 0 => break,
+                Err(error) => return Err(error),
             }
-            let length = out.len().min(state.end - state.begin);
-            let part = state.block.get(state.begin..state.begin + length).ok_or(EIO)?;
-            out.write_slice(part)?;
-            state.begin += length;
-            written += length;
         }
         Ok(written)
     }
@@ -89,6 +88,17 @@ impl StreamFile for Snapshot {
 }
 
 impl State {
+    /// Writes what comes next for userspace and says how many bytes; 0 at the end.
+    fn hand_over(&mut self, out: &mut UserSliceWriter) -> Result<usize> {
+        if self.begin == self.end && !self.refill()? {
+            return Ok(0);
+        }
+        let length = out.len().min(self.end - self.begin);
+        out.write_slice(self.block.get(self.begin..self.begin + length).ok_or(EIO)?)?;
+        self.begin += length;
+        Ok(length)
+    }
+
     /// Gets the next block; false at the end.
     fn refill(&mut self) -> Result<bool> {
         (self.begin, self.end) = (0, 0);

@@ -320,7 +320,7 @@ unsafe extern "C" {
             unsafe extern "C" fn(context: *mut ::core::ffi::c_void) -> __u32,
         >,
         context: *mut ::core::ffi::c_void,
-    );
+    ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
     pub fn mutex_work_stop();
@@ -517,5 +517,5 @@ unsafe extern "C" {
     pub fn mutex_moment(unix_ns: *mut __u64, boot_ns: *mut __u64);
 }
 unsafe extern "C" {
-    pub fn mutex_boot_id(id: *mut __u8);
+    pub fn mutex_boot_id(id: *mut __u8) -> ::core::ffi::c_int;
 }

@@ -2,6 +2,8 @@
 
 //! What the kernel tells about itself.
 
+use kernel::error::to_result;
+use kernel::prelude::*;
 use mutex_core::snapshot::Moment;
 
 use super::bindings;
@@ -27,11 +29,11 @@ pub(crate) fn moment() -> Moment {
 }
 
 /// The kernel's boot id, zeros if it can't be read. Process context.
-pub(crate) fn boot_id() -> [u8; 16] {
+pub(crate) fn boot_id() -> Result<[u8; 16]> {
     let mut id = [0; 16];
     // SAFETY: `id` has the 16 bytes that are written.
-    unsafe { bindings::mutex_boot_id(id.as_mut_ptr()) };
-    id
+    to_result(unsafe { bindings::mutex_boot_id(id.as_mut_ptr()) })?;
+    Ok(id)
 }
 
 /// Waits until every RCU read side that is running now is over. Process context.

@@ -6,6 +6,8 @@
 mod bindings;
 
 pub(crate) mod host;
+#[cfg(mutex_kunit)]
+mod kunit;
 pub(crate) mod memory;
 pub(crate) mod netfilter;
 pub(crate) mod percpu;

@@ -2,6 +2,7 @@
 
 //! Work that is done again and again.
 
+use kernel::error::to_result;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -24,13 +25,13 @@ pub(crate) struct Work<T: Recurring> {
 
 impl<T: Recurring> Work<T> {
     /// Starts it at once. There is one such value at a time.
-    pub(crate) fn start(what: Arc<T>) -> Self {
+    pub(crate) fn start(what: Arc<T>) -> Result<Self> {
         let context = Arc::as_ptr(&what);
         // SAFETY: `context` stays valid until the work has stopped, because the value that is made
         // keeps it alive and stops the work first.
-        unsafe { bindings::mutex_work_start(Some(run::<T>), context as *mut c_void) };
+        to_result(unsafe { bindings::mutex_work_start(Some(run::<T>), context as *mut c_void) })?;
         // INVARIANT: `context` points into `what`.
-        Work { _what: what }
+        Ok(Work { _what: what })
     }
 }
 

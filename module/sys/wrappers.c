@@ -29,6 +29,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <net/dropreason.h>
+#include <net/dst_metadata.h>
 #include <net/ip.h>
 #include <net/ipv6.h>
 #include <net/net_namespace.h>
@@ -233,7 +234,7 @@ static void __net_exit netns_exit_batch(struct list_head *nets)
 {
 	struct net *net;
 
-	if (unregistering)
+	if (READ_ONCE(unregistering))
 		return;
 	list_for_each_entry(net, nets, exit_list)
 		hook_calls->netns_gone(hook_context, net->ns.inum);
@@ -248,17 +249,24 @@ static struct pernet_operations pernet_calls = {
 
 int mutex_hooks_register(const struct mutex_hook_calls *calls, void *context)
 {
-	hook_calls = calls;
+	int error;
+
+	if (cmpxchg(&hook_calls, NULL, calls))
+		return -EBUSY;
 	hook_context = context;
-	unregistering = false;
-	return register_pernet_subsys(&pernet_calls);
+	WRITE_ONCE(unregistering, false);
+	error = register_pernet_subsys(&pernet_calls);
+	if (error)
+		hook_calls = NULL;
+	return error;
 }
 
 void mutex_hooks_unregister(void)
 {
-	unregistering = true;
+	WRITE_ONCE(unregistering, true);
 	unregister_pernet_subsys(&pernet_calls);
 	synchronize_rcu();
+	hook_calls = NULL;
 }
 
 /* Owners */
@@ -451,7 +459,8 @@ static u32 netns_of(const struct sk_buff *skb, enum skb_drop_reason reason, cons
 		sk = skb->sk;
 	if (sk)
 		return sock_net(sk)->ns.inum;
-	if (skb_dst(skb))
+	/* The route can be no route but the tunnel that the packet came by, which has no device. */
+	if (skb_valid_dst(skb))
 		return dev_net(dst_dev_rcu(skb_dst(skb)))->ns.inum;
 	/* A queue that has something else there after all must not be a fault. */
 	if (dev && has_device(reason) &&
@@ -475,6 +484,10 @@ static void probe_drop(void *unused, struct sk_buff *skb, void *location, enum s
 	else if (skb->protocol == htons(ETH_P_IPV6))
 		dropped.family = 6;
 	else
+		return;
+	/* Bottom halves cannot be let on again here, and one that was interrupted may be
+	 * just about to count. */
+	if (irqs_disabled())
 		return;
 	switch (reason) {
 	case SKB_DROP_REASON_TCP_CSUM:
@@ -584,7 +597,8 @@ int mutex_probes_register(const struct mutex_probe_calls *calls, void *context)
 	size_t i;
 	int error;
 
-	probe_calls = calls;
+	if (cmpxchg(&probe_calls, NULL, calls))
+		return -EBUSY;
 	probe_context = context;
 	for_each_kernel_tracepoint(find_probe, NULL);
 	for (i = 0; i < ARRAY_SIZE(probes); i++) {
@@ -602,7 +616,12 @@ int mutex_probes_register(const struct mutex_probe_calls *calls, void *context)
 		}
 		probe->attached = true;
 	}
-	if (release_attach())
+	error = release_attach();
+	if (error == -ENOMEM) {
+		mutex_probes_unregister();
+		return error;
+	}
+	if (error)
 		pr_info("mutex: this kernel has no kprobes: sockets other than TCP's are forgotten when they are idle\n");
 	return 0;
 }
@@ -619,6 +638,7 @@ void mutex_probes_unregister(void)
 		probes[i].tracepoint = NULL;
 	}
 	tracepoint_synchronize_unregister();
+	probe_calls = NULL;
 }
 
 bool mutex_drop_name(__u32 reason, __u8 *name, __u32 size)
@@ -651,16 +671,19 @@ static void work_run(struct work_struct *unused)
 	queue_delayed_work(system_dfl_wq, &work, msecs_to_jiffies(delay));
 }
 
-void mutex_work_start(__u32 (*call)(void *context), void *context)
+int mutex_work_start(__u32 (*call)(void *context), void *context)
 {
-	work_call = call;
+	if (cmpxchg(&work_call, NULL, call))
+		return -EBUSY;
 	work_context = context;
 	queue_delayed_work(system_dfl_wq, &work, 0);
+	return 0;
 }
 
 void mutex_work_stop(void)
 {
 	cancel_delayed_work_sync(&work);
+	work_call = NULL;
 }
 
 /* Files */
@@ -746,10 +769,12 @@ static struct irq_work waker = IRQ_WORK_INIT(wake_waiters);
 
 void mutex_files_wake(void)
 {
+	rcu_read_lock();
 	/* With a barrier: who is just about to wait has either been seen here, or sees
 	 * what there is now. */
 	if (wq_has_sleeper(&waiters))
 		irq_work_queue(&waker);
+	rcu_read_unlock();
 }
 
 static __poll_t text_poll(struct file *opened, struct poll_table_struct *table)
@@ -765,12 +790,21 @@ static __poll_t text_poll(struct file *opened, struct poll_table_struct *table)
 	return more || READ_ONCE(removing) ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
+/* Whoever opened the file must have been allowed to, not only the process that writes: that may
+ * be a privileged one that was given the file as its standard error. */
+static bool opener_may_administer(const struct file *opened)
+{
+	return file_ns_capable(opened, &init_user_ns, CAP_NET_ADMIN);
+}
+
 static ssize_t text_write(struct file *opened, const char __user *user, size_t length, loff_t *unused)
 {
 	const struct mutex_file *file = pde_data(file_inode(opened));
 
 	if (!file->text->write)
 		return -EINVAL;
+	if (!opener_may_administer(opened))
+		return -EPERM;
 	return file->text->write(file->context, (const void __force *)user, length);
 }
 
@@ -794,6 +828,21 @@ static int stream_file_open(struct inode *inode, struct file *opened)
 	return stream_open(inode, opened);
 }
 
+/* False if a signal came. `ready` may sleep, so this must not be half asleep when it asks. */
+static bool wait_until_ready(const struct mutex_stream_calls *stream, void *state)
+{
+	DEFINE_WAIT_FUNC(wait, woken_wake_function);
+	bool interrupted = false;
+
+	add_wait_queue(&waiters, &wait);
+	while (!READ_ONCE(removing) && !stream->ready(state) && !interrupted) {
+		wait_woken(&wait, TASK_INTERRUPTIBLE, MAX_SCHEDULE_TIMEOUT);
+		interrupted = signal_pending(current);
+	}
+	remove_wait_queue(&waiters, &wait);
+	return !interrupted;
+}
+
 static ssize_t stream_file_read(struct file *opened, char __user *user, size_t length, loff_t *unused)
 {
 	const struct mutex_file *file = pde_data(file_inode(opened));
@@ -807,7 +856,7 @@ static ssize_t stream_file_read(struct file *opened, char __user *user, size_t l
 			return result;
 		if (READ_ONCE(removing))
 			return 0;
-		if (wait_event_interruptible(waiters, stream->ready(state) || READ_ONCE(removing)))
+		if (!wait_until_ready(stream, state))
 			return -ERESTARTSYS;
 	}
 }
@@ -819,6 +868,8 @@ static ssize_t stream_file_write(struct file *opened, const char __user *user, s
 
 	if (!file->stream->write)
 		return -EINVAL;
+	if (!opener_may_administer(opened))
+		return -EPERM;
 	return file->stream->write(opened->private_data, (const void __force *)user, length);
 }
 
@@ -896,15 +947,20 @@ static const struct proc_ops stream_operations = {
 };
 
 static struct proc_dir_entry *directory;
+static const struct mutex_file *created;
 
 int mutex_files_create(const struct mutex_file *files, __u32 count)
 {
 	u32 i;
 
+	if (cmpxchg(&created, NULL, files))
+		return -EBUSY;
 	removing = false;
 	directory = proc_mkdir("mutex", NULL);
-	if (!directory)
+	if (!directory) {
+		created = NULL;
 		return -ENOMEM;
+	}
 	for (i = 0; i < count; i++) {
 		const struct mutex_file *file = &files[i];
 		const struct proc_ops *operations =
@@ -934,9 +990,10 @@ void mutex_files_remove(void)
 		wake_up_interruptible_all(&waiters);
 		msleep(1);
 	}
-	/* Someone may have found waiters after the first time; now there are none. */
-	irq_work_sync(&waker);
+	/* Someone may have found waiters and be about to wake them; now there are none. */
 	synchronize_rcu();
+	irq_work_sync(&waker);
+	created = NULL;
 }
 
 bool mutex_may_administer(void)
@@ -998,7 +1055,7 @@ static void __percpu *percpu(void *areas)
 
 void *mutex_percpu_allocate(__u64 bytes, __u64 align)
 {
-	return (void *)(uintptr_t)__alloc_percpu(bytes, align);
+	return (void *)(uintptr_t)__alloc_percpu_gfp(bytes, align, GFP_KERNEL | __GFP_NOWARN);
 }
 
 void mutex_percpu_free(void *areas)
@@ -1069,19 +1126,21 @@ void mutex_moment(__u64 *unix_ns, __u64 *boot_ns)
 		   ktime_to_ns(ktime_mono_to_any(0, TK_OFFS_BOOT));
 }
 
-void mutex_boot_id(__u8 id[16])
+int mutex_boot_id(__u8 id[16])
 {
 	char text[UUID_STRING_LEN + 1] = {};
 	struct file *file;
 	loff_t position = 0;
+	ssize_t length;
 	uuid_t uuid;
 
 	memset(id, 0, 16);
 	file = filp_open("/proc/sys/kernel/random/boot_id", O_RDONLY, 0);
 	if (IS_ERR(file))
-		return;
-	if (kernel_read(file, text, UUID_STRING_LEN, &position) == UUID_STRING_LEN &&
-	    !uuid_parse(text, &uuid))
+		return PTR_ERR(file) == -ENOMEM ? -ENOMEM : 0;
+	length = kernel_read(file, text, UUID_STRING_LEN, &position);
+	if (length == UUID_STRING_LEN && !uuid_parse(text, &uuid))
 		export_uuid(id, &uuid);
 	filp_close(file, NULL);
+	return length == -ENOMEM ? -ENOMEM : 0;
 }

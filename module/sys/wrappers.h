@@ -87,7 +87,7 @@ struct mutex_hook_calls {
 };
 
 /* Hooks every network namespace, those to come included. One registration at a
- * time. Returns 0 or a negative errno. */
+ * time: -EBUSY for another. Returns 0 or a negative errno. */
 int mutex_hooks_register(const struct mutex_hook_calls *calls, void *context);
 /* When it returns no call is running, and none will come. */
 void mutex_hooks_unregister(void);
@@ -140,8 +140,8 @@ struct mutex_probe_calls {
 	void (*release)(void *context, __u64 socket, __u64 inode);
 };
 
-/* Attaches to the kernel's tracepoints. One registration at a time. Returns 0 or
- * a negative errno; what this kernel lacks is named in its log and left out. */
+/* Attaches to the kernel's tracepoints. One registration at a time: -EBUSY for
+ * another. Returns 0 or a negative errno; what this kernel lacks is named in its log and left out. */
 int mutex_probes_register(const struct mutex_probe_calls *calls, void *context);
 /* When it returns no call is running, and none will come. */
 void mutex_probes_unregister(void);
@@ -149,8 +149,9 @@ void mutex_probes_unregister(void);
 bool mutex_drop_name(__u32 reason, __u8 *name, __u32 size);
 
 /* Work that is done again and again, in process context. `work` returns after
- * how many milliseconds it wants to be called again. One at a time. */
-void mutex_work_start(__u32 (*work)(void *context), void *context);
+ * how many milliseconds it wants to be called again. One at a time: -EBUSY for
+ * another. Returns 0 or a negative errno. */
+int mutex_work_start(__u32 (*work)(void *context), void *context);
 /* When it returns `work` is not running, and will not. */
 void mutex_work_stop(void);
 
@@ -189,7 +190,7 @@ struct mutex_file {
 	void *context;
 };
 
-/* Makes /proc/mutex with those files. Returns 0 or a negative errno. */
+/* Makes /proc/mutex with those files, once: -EBUSY for another. Returns 0 or a negative errno. */
 int mutex_files_create(const struct mutex_file *files, __u32 count);
 /* When it returns every open file is closed, and no call is running. */
 void mutex_files_remove(void);
@@ -240,7 +241,7 @@ __u64 mutex_now(void);
 __u64 mutex_now_exact(void);
 /* Unix time and nanoseconds since boot, of the same moment. */
 void mutex_moment(__u64 *unix_ns, __u64 *boot_ns);
-/* The kernel's boot id, or zeros if /proc is not there. */
-void mutex_boot_id(__u8 id[16]);
+/* The kernel's boot id, or zeros if /proc is not there. Returns 0 or -ENOMEM. */
+int mutex_boot_id(__u8 id[16]);
 
 #endif

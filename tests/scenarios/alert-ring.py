@@ -10,10 +10,10 @@ import sys
 import threading
 import time
 
-from lib import check, module, traffic
+from lib import check, module, pace, traffic
 from lib.alerts import burst, configure, Reader, rule, shown, UDP, wait_second, World
 
-MANY = 100_000 if module.IS_NATIVE else 5_000
+MANY = 100_000 if pace.IS_NATIVE else pace.sized(5_000, 1_500)
 RING = 1000
 # Each question, from an address of its own, gets an answer.
 STORM = """

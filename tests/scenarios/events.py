@@ -5,7 +5,9 @@ The judges are the programs that made the traffic, the snapshot, and arithmetic.
 """
 
 import collections
+import ctypes
 import errno
+import mmap
 import os
 import select
 import socket
@@ -13,13 +15,13 @@ import sys
 import threading
 import time
 
-from lib import check, events, module, net, traffic
+from lib import check, events, module, net, pace, traffic
 from lib.events import Monitor
-from lib.image import NOTHING
+from lib.image import Image, NOTHING
 
 TCP, UDP = 6, 17
 # An emulated processor is some 20 times slower.
-MANY = 20_000 if module.IS_NATIVE else 2_000
+MANY = 20_000 if pace.IS_NATIVE else pace.sized(2_000, 300)
 # Opens and closes connections: TCP with a byte each way, UDP with a datagram of i % 100 bytes.
 CLIENT = """
 import socket, sys
@@ -371,6 +373,44 @@ def crowd(world):
         file.write("events_buffer 4096\n")
 
 
+def faults(world):
+    """Readers whose memory ends before the length that they name."""
+    check.part("a buffer that ends too soon")
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    libc.read.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
+    at = libc.mmap(None, 2 * mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_WRITE,
+                   mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+    check.equal("the second page is no memory", libc.mprotect(at + mmap.PAGESIZE, mmap.PAGESIZE, 0), 0)
+
+    def read(fd, room):
+        got = libc.read(fd, at + mmap.PAGESIZE - room, 1 << 16)
+        return ctypes.string_at(at + mmap.PAGESIZE - room, got) if got > 0 else errno.errorcode[ctypes.get_errno()]
+
+    with Monitor("kind=start") as one:
+        one.read(40)
+        keys = {world.udp(8000 + number) for number in range(10)}
+        said = [read(one.fd, events.LARGEST * 3 + 100), read(one.fd, 100), read(one.fd, 1)]
+        check.that("what fits is read", isinstance(said[0], bytes) and said[0], len(said[0]))
+        check.equal("then nothing does", said[1:], ["EFAULT"] * 2)
+        one.take(said[0])
+        # The numbers say if one is missing.
+        one.drain()
+        check.equal("no event is lost", {event.record.key for event in one.events},
+                    keys | {traffic.mirrored(key) for key in keys})
+        check.equal("nor said to be", one.lost, 0)
+    whole = module.read("snapshot")
+    with open(f"{module.PROC}/snapshot", "rb", buffering=0) as file:
+        image, after = read(file.fileno(), 100), read(file.fileno(), 1)
+        check.that("of an image, too, what fits is read", isinstance(image, bytes) and image, len(image))
+        check.equal("then nothing is", after, "EFAULT")
+        while more := os.read(file.fileno(), 1 << 16):
+            image += more
+    check.equal("nothing of it is lost", len(image), len(whole))
+    check.equal("and it balances", Image(image).audit(), [])
+
+
 def namespaces(world):
     check.part("a monitor of another namespace")
     with world.b.inside():
@@ -405,6 +445,7 @@ def main():
     overrun(world)
     packets(world)
     crowd(world)
+    faults(world)
     namespaces(world)
     module.audit()
     module.unload()

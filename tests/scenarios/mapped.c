@@ -8,16 +8,21 @@
  *   mapped SECONDS   again and again for that long, and only what is inconsistent
  *                    in UDP flows whose datagrams are all of one size
  *   mapped refused   tries what a mapping must refuse, and says what it answers
+ *   mapped raw       all of its bytes
  *   mapped kept      reads once, waits for a line on stdin, and reads the mapping again
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -126,9 +131,77 @@ static void say(const char *what, void *result, size_t length)
 		munmap(result, length);
 }
 
+static void say_done(const char *what, int done)
+{
+	printf("%s %s\n", what, done ? "done" : strerrorname_np(errno));
+}
+
+/* Writes that go around the protection of a page: as a debugger does, and by other system calls. */
+static void write_around(const char *kind, void *page)
+{
+	static char bytes[8] = "bytes!!";
+	struct iovec from = { bytes, sizeof(bytes) }, to = { page, sizeof(bytes) };
+	int mem = open("/proc/self/mem", O_RDWR), zeros = open("/dev/zero", O_RDONLY), status;
+	char what[64];
+	pid_t child;
+
+	snprintf(what, sizeof(what), "%s-mem", kind);
+	say_done(what, pwrite(mem, bytes, sizeof(bytes), (off_t)(unsigned long)page) >= 0);
+	snprintf(what, sizeof(what), "%s-vm-writev", kind);
+	say_done(what, process_vm_writev(getpid(), &from, 1, &to, 1, 0) >= 0);
+	snprintf(what, sizeof(what), "%s-read-into", kind);
+	say_done(what, read(zeros, page, sizeof(bytes)) >= 0);
+	fflush(stdout);
+	/* A child has the mapping, too, and its parent writes. */
+	child = fork();
+	if (!child) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	waitpid(child, &status, 0);
+	snprintf(what, sizeof(what), "%s-ptrace", kind);
+	say_done(what, ptrace(PTRACE_POKEDATA, child, page, 1) == 0);
+	ptrace(PTRACE_KILL, child, NULL, NULL);
+	kill(child, SIGKILL);
+	waitpid(child, &status, 0);
+	/* A child writes as if it may. */
+	child = fork();
+	if (!child) {
+		*(volatile char *)page = 1;
+		_exit(0);
+	}
+	waitpid(child, &status, 0);
+	printf("%s-store %s\n", kind, WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) : "done");
+	close(mem);
+	close(zeros);
+}
+
+/* What is thrown out of a mapping is not replaced by other pages. */
+static void throw_out(void *page)
+{
+	int status;
+	pid_t child;
+
+	fflush(stdout);
+	child = fork();
+	if (!child) {
+		if (madvise(page, getpagesize(), MADV_DONTNEED))
+			_exit(1);
+		_exit(*(volatile char *)page ? 2 : 3);
+	}
+	waitpid(child, &status, 0);
+	if (WIFSIGNALED(status))
+		printf("thrown-out %s\n", sigabbrev_np(WTERMSIG(status)));
+	else
+		printf("thrown-out %d\n", WEXITSTATUS(status));
+}
+
 static int refused(int fd, void *whole)
 {
 	size_t page = getpagesize();
+	int both = open("/proc/mutex/snapshot", O_RDWR);
+	void *mapping;
 
 	say("write", mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), page);
 	say("private-write", mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0), page);
@@ -138,6 +211,22 @@ static int refused(int fd, void *whole)
 	       mprotect(whole, page, PROT_READ | PROT_WRITE) ? strerrorname_np(errno) : "done");
 	printf("make-executable %s\n",
 	       mprotect(whole, page, PROT_READ | PROT_EXEC) ? strerrorname_np(errno) : "done");
+	say("grow", mremap(whole, header.bytes, header.bytes + page, MREMAP_MAYMOVE), page);
+	write_around("shared", whole);
+	throw_out(whole);
+	mapping = mmap(NULL, page, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (mapping == MAP_FAILED)
+		return fail("a private mapping");
+	write_around("private", mapping);
+	/* By a file that root has opened for writing as well. */
+	if (both < 0)
+		return fail("open to read and write");
+	say("both-write", mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, both, 0), page);
+	mapping = mmap(NULL, page, PROT_READ, MAP_SHARED, both, 0);
+	if (mapping == MAP_FAILED)
+		return fail("a mapping of a file that is open to read and write");
+	say_done("both-make-writable", !mprotect(mapping, page, PROT_READ | PROT_WRITE));
+	write_around("both", mapping);
 	return 0;
 }
 
@@ -164,6 +253,8 @@ int main(int argc, char **argv)
 	base = mapping;
 	if (argc > 1 && !strcmp(argv[1], "refused"))
 		return refused(fd, mapping);
+	if (argc > 1 && !strcmp(argv[1], "raw"))
+		return fwrite(mapping, 1, header.bytes, stdout) == header.bytes && !fflush(stdout) ? 0 : 1;
 	if (argc > 1 && !strcmp(argv[1], "kept")) {
 		unsigned long before = print_all();
 

@@ -65,9 +65,12 @@ check.that("packets passed meanwhile", moved > 100, moved)
 
 check.part("what a mapping refuses")
 refused = dict(line.split() for line in mapped("refused").stdout.splitlines())
+AROUND = {"mem": "EIO", "vm-writev": "EFAULT", "read-into": "EFAULT", "ptrace": "EIO", "store": "SEGV"}
 check.equal("it can't be written, nor begin or end elsewhere", refused, {
     "write": "EACCES", "private-write": "EPERM", "offset": "EINVAL", "beyond": "EINVAL",
-    "make-writable": "EACCES", "make-executable": "EACCES"})
+    "make-writable": "EACCES", "make-executable": "EACCES", "grow": "EFAULT", "thrown-out": "BUS",
+    "both-write": "EPERM", "both-make-writable": "EACCES",
+    **{f"{kind}-{way}": said for kind in ("shared", "private", "both") for way, said in AROUND.items()}})
 other = net.Namespace("other")
 inside = mapped(prefix=("ip", "netns", "exec", other.name))
 check.equal("in another network namespace", (inside.returncode, inside.stderr),
@@ -80,7 +83,9 @@ check.equal("without privilege", (nobody.returncode, nobody.stderr),
 module.audit()
 check.part("the module goes while it is mapped")
 keeper = subprocess.Popen([PROGRAM, "kept"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-before = list(iter(keeper.stdout.readline, "-\n"))
+before = []
+while (line := keeper.stdout.readline()) not in ("-\n", ""):
+    before.append(line)
 module.unload()
 keeper.stdin.write("\n")
 keeper.stdin.close()

@@ -19,12 +19,12 @@ import threading
 import time
 import types
 
-from lib import check, module, net, traffic
+from lib import check, module, net, pace, traffic
 from lib.image import DIRECTIONS, Image, NOTHING
 
 TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
 X4, Y4, X6, Y6 = "10.0.1.2", "10.0.2.2", "fd01::2", "fd02::2"
-ROUNDS = 12
+ROUNDS = pace.sized(12, 4)
 # Everything that h ever did stays visible; what is gone with its namespace goes at once all the same.
 TIMEOUTS = {name: 3600 for name in ("timeout_closed", "timeout_one_way", "timeout_two_way", "timeout_icmp",
                                     "timeout_tcp_opening", "timeout_fd")}

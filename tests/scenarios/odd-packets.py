@@ -11,7 +11,8 @@ import random
 import socket
 import struct
 
-from lib import check, module, net
+from lib import check, forge, module, net
+from lib.forge import tcp
 from lib.image import NOTHING, REASONS, Traffic
 
 TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
@@ -343,25 +344,12 @@ def link_local(world):
                 (1, (alike(1, 98, 50),) * 2))
 
 
-def ipv4(protocol, body, source=A4, destination=B4, ihl=5, fragment=0, options=b"", ttl=64, length=None):
-    """An IPv4 packet, with whatever is asked for."""
-    header = bytearray(struct.pack("!BBHHHBBH4s4s", 4 << 4 | ihl, 0, length or 20 + len(options) + len(body), 7,
-                                   fragment, ttl, protocol, 0, socket.inet_aton(source),
-                                   socket.inet_aton(destination)) + options)
-    total = sum(struct.unpack(f"!{len(header) // 2}H", header))
-    total = (total & 0xffff) + (total >> 16)
-    total = (total & 0xffff) + (total >> 16)
-    header[10:12] = struct.pack("!H", total ^ 0xffff)
-    return bytes(header) + body
+def ipv4(protocol, body, source=A4, destination=B4, **more):
+    return forge.ipv4(protocol, body, source, destination, **more)
 
 
 def ipv6(protocol, body, source=A6, destination=B6):
-    return struct.pack("!IHBB16s16s", 6 << 28, len(body), protocol, 64,
-                       socket.inet_pton(socket.AF_INET6, source), socket.inet_pton(socket.AF_INET6, destination)) + body
-
-
-def tcp(flags=0x10, offset=5, body=b""):
-    return struct.pack("!HHIIBBHHH", 1000, 2000, 1, 1, offset << 4, flags, 100, 0, 0) + body
+    return forge.ipv6(protocol, body, source, destination)
 
 
 # What comes behind the IP header, and as what it has to be counted: a reason, or the payload.

@@ -4,9 +4,9 @@
 import socket
 import threading
 
-from lib import books, check, module, net, ss, traffic, wire
+from lib import books, check, module, net, pace, ss, traffic, wire
 
-SIZE = 400_000
+SIZE = pace.sized(400_000, 100_000)
 COUNTERS = ("TcpRetransSegs", "TcpExtTCPRetransFail", "TcpExtTCPSynRetrans")
 
 

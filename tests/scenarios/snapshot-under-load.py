@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from lib import check, module, net, traffic
+from lib import check, module, net, pace, traffic
 from lib.image import COUNTERS, DIRECTIONS, Image
 
 SERVE = """
@@ -181,7 +181,7 @@ def main():
     net.settle(a, b)
     jobs = [b.start("iperf3", "-s"), b.start(sys.executable, "-c", SERVE, "10.0.0.2", 7000)]
     traffic.wait_for(lambda: traffic.listens(b, 5201) and traffic.listens(b, 7000))
-    jobs += [a.start("iperf3", "-c", "fd00::2", "-t", "600", "--bidir", "-b", "50M"),
+    jobs += [a.start("iperf3", "-c", "fd00::2", "-t", "600", "--bidir", "-b", pace.sized("50M", "5M")),
              a.start(sys.executable, "-c", CHURN, "10.0.0.2", 7000),
              a.start("ping", "-q", "-i", "0.01", "10.0.0.2")]
     stop, gone = threading.Event(), []

@@ -13,10 +13,10 @@ import sys
 import threading
 import time
 
-from lib import check, module, net
+from lib import check, module, net, pace
 from lib.events import Monitor
 
-ROUNDS = 20
+ROUNDS = pace.sized(20, 5)
 FLOOD = """
 import socket, sys, time
 one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -65,11 +65,11 @@ def read_to_the_end(fd):
 def poll_once(fd):
     poll = select.poll()
     poll.register(fd, select.POLLIN)
-    return bool(poll.poll(20_000))
+    return bool(poll.poll(20_000 * pace.LONGER))
 
 
 def epoll_once(epoll):
-    return bool(epoll.poll(20))
+    return bool(epoll.poll(20 * pace.LONGER))
 
 
 def one_round(number):
@@ -111,7 +111,7 @@ def one_round(number):
     if done.returncode or os.path.exists(module.PROC):
         raise RuntimeError(f"rmmod: {done.stderr}")
     for waiter in waiters.values():
-        waiter.join(5)
+        waiter.join(5 * pace.LONGER)
     said = {name: "still waits" if waiter.is_alive() else waiter.said for name, waiter in waiters.items()}
     late = set()
     for fd in [monitor.fd for monitor in (*silent, *busy, stalled)] + [alerts]:
@@ -160,7 +160,7 @@ def main():
         check.equal(f"{name}: woken each time", said[name], {True})
     check.equal("calls afterwards", late, {("read", "EIO"), ("write", "EIO")})
     check.that("there were events in every round", min(produced) > 0, produced)
-    check.that("rmmod returns quickly", max(took) < (2 if module.IS_NATIVE else 10), f"at most {max(took):.2f} s")
+    check.that("rmmod returns quickly", max(took) < (2 if pace.IS_NATIVE else 10 * pace.LONGER), f"at most {max(took):.2f} s")
     check.equal("the traffic never broke off", [job.poll() for job in jobs], [None] * len(jobs))
     check.equal("memory mappings are as before", module.mappings(), before)
     module.nothing_left("after all of it")

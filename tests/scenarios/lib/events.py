@@ -75,9 +75,12 @@ class Monitor:
     def read(self, size=1 << 16):
         """One read: the events that it gave, None if there are none."""
         try:
-            raw = os.read(self.fd, size)
+            return self.take(os.read(self.fd, size))
         except BlockingIOError:
             return None
+
+    def take(self, raw):
+        """The events that a read gave."""
         at = 0
         if self.header is None and raw:
             magic, version, length, self.loaded, boot_id = HEADER.unpack_from(raw)

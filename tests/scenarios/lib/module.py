@@ -8,12 +8,11 @@ import time
 
 from lib import check
 from lib.image import Bad, COUNTERS, FLAGS, Image, UID_UNKNOWN
+from lib.pace import LONGER
 
 FILE = "/work/mutex.ko"
 MISCOUNTING = "/work/mutex-miscount.ko"
 PROC = "/proc/mutex"
-# User-mode Linux, which has this file, runs at the speed of its host; what is emulated does not.
-IS_NATIVE = os.path.exists("/proc/exitcode")
 
 
 def is_loaded():
@@ -78,6 +77,17 @@ def mappings():
     }
 
 
+def memory():
+    """What the kernel holds that it can't give back at once, in KiB."""
+    with open("/proc/sys/vm/drop_caches", "w") as file:
+        file.write("3")
+    time.sleep(2)
+    found = {name: int(size) for name, size in re.findall(r"^(\w+): +(\d+) kB$", open("/proc/meminfo").read(), re.M)}
+    known = ("MemFree", "Buffers", "Cached", "AnonPages", "Slab", "PageTables", "KernelStack")
+    return {"pages": found["MemTotal"] - sum(found[name] for name in known),
+            **{name: found[name] for name in ("SUnreclaim", "VmallocUsed", "Percpu")}}
+
+
 def nothing_left(when):
     check.equal(f"{when}: nothing is left", (os.path.exists(PROC), is_loaded()), (False, False))
 
@@ -115,9 +125,9 @@ def table(name):
     return [dict(zip(columns, row)) for row in rows]
 
 
-def image_at_rest(quiet=0.3, patience=20):
+def image_at_rest(quiet=0.3, patience=60):
     """An image taken after nothing has passed for a while; fails if that never happens."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + patience * LONGER
     last = None
     while time.monotonic() < deadline:
         now = image()

@@ -9,6 +9,7 @@ import subprocess
 import time
 
 from lib.image import DIRECTIONS
+from lib.pace import LONGER
 
 
 def sh(*words, **more):
@@ -98,7 +99,7 @@ def offloads(namespace, link, **features):
 
 def settle(*namespaces, patience=10):
     """Waits until no IPv6 address is tentative."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + patience * LONGER
     for namespace in namespaces:
         while "tentative" in namespace.sh("ip", "-6", "address", "show", "tentative"):
             if time.monotonic() > deadline:
@@ -119,8 +120,8 @@ FLOWS = {
 }
 
 
-def count(namespace):
-    """Counts in nft what MUTEX counts there: at each hook in total, and for each flow.
+def count(namespace, kinds=FLOWS):
+    """Counts in nft what MUTEX counts there: at each hook in total, and for each flow of those kinds.
 
     nft counts socket buffers and their bytes: MUTEX's `buffers`, and `bytes` where nothing is
     segmented.
@@ -128,12 +129,13 @@ def count(namespace):
     lines = ["table inet mutex_books {"]
     for hook in HOOKS:
         lines.append(f"counter {hook} {{ packets 0 bytes 0 }}")
-        for flow, (_, key) in FLOWS.items():
-            lines.append(f"set {hook}_{flow} {{ typeof {key}; flags dynamic; size 65535; }}")
+        for flow in kinds:
+            lines.append(f"set {hook}_{flow} {{ typeof {FLOWS[flow][1]}; flags dynamic; size 65535; }}")
     for hook, (chain, priority) in HOOKS.items():
         lines.append(f"chain {chain} {{ type filter hook {chain} priority {priority}; policy accept;")
         lines.append(f"counter name {hook}")
-        for flow, (match, key) in FLOWS.items():
+        for flow in kinds:
+            match, key = FLOWS[flow]
             family = "ipv4" if flow.endswith("4") else "ipv6"
             lines.append(f"meta nfproto {family} {match} add @{hook}_{flow} {{ {key} counter }}")
         lines.append("}")
@@ -184,7 +186,7 @@ class Counted:
 
 def rest(namespaces, image_at_rest, patience=20):
     """An image at rest and what nft counted, of the same moment."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + patience * LONGER
     while True:
         before = [Counted(namespace) for namespace in namespaces]
         image = image_at_rest()

@@ -18,7 +18,15 @@ CGROUPS = "/sys/fs/cgroup"
 EXPECTED = re.compile(r"loading out-of-tree|verification failed|tainting kernel")
 COMPLAINT = re.compile(
     r"WARNING|BUG|Oops|[Cc]all [Tt]race|RIP:|refcount_t|unregister_netdevice|blocked for more|"
-    r"soft lockup|rcu.*stall|nf_tables.*leak|Bad page")
+    r"soft lockup|rcu.*stall|nf_tables.*leak|Bad page|KASAN|KCSAN|UBSAN|ODEBUG|kmemleak|"
+    r"trying to register non-static key|turning off the locking correctness validator")
+# What kmemleak has to say of objects that nothing points to any more; only the debug kernel has it.
+KMEMLEAK = "/sys/kernel/debug/kmemleak"
+# Objects younger than 5 seconds are not reported, for pointers to them may be in registers.
+YOUNG = 6
+JIFFIES_A_SECOND = 250
+LOCKDEP = "/proc/lockdep_stats"
+KCSAN = "/sys/kernel/debug/kcsan"
 
 
 # A namespace with a hook at each place, so that the kernel's switches for "is there a hook at all"
@@ -37,6 +45,24 @@ def keep_hooks():
 
 def kernel_lines():
     return subprocess.run(["dmesg"], capture_output=True, text=True).stdout.splitlines()
+
+
+def without_races_of_others(lines):
+    """The lines without what KCSAN, if there is one, says of data races in which MUTEX has no part."""
+    kept, block = [], None
+    for line in lines:
+        if line.endswith("=" * 60):
+            block = [line] if block is None else [*block, line]
+            if len(block) > 1:
+                text = "\n".join(block)
+                if "BUG: KCSAN" not in text or "[mutex]" in text:
+                    kept += block
+                block = None
+        elif block is None:
+            kept.append(line)
+        else:
+            block.append(line)
+    return kept + (block or [])
 
 
 def clean(name):
@@ -83,24 +109,66 @@ def run(name, seconds):
         time.sleep(5)
     clean(name)
     scenario.wait()
-    complaints = [line for line in kernel_lines()[seen:]
-                  if COMPLAINT.search(line) and not EXPECTED.search(line)]
+    more = re.search(r'^EXPECTED_IN_LOG = r"(.*)"$', open(f"{HERE}/{name}.py").read(), re.M)
+    complaints = [line for line in without_races_of_others(kernel_lines()[seen:])
+                  if COMPLAINT.search(line) and not EXPECTED.search(line)
+                  and not (more and re.search(more[1], line))]
     for line in complaints:
         print(f"FAIL kernel log: {line}")
     return wrong or (f"{len(complaints)} complaints in the kernel's log" if complaints else None)
 
 
+def leaks(times):
+    """Prints what kmemleak finds, and during which scenario it was allocated; returns how many."""
+    if not os.path.exists(KMEMLEAK):
+        return 0
+    time.sleep(YOUNG)
+    for _ in range(2):
+        with open(KMEMLEAK, "w") as file:
+            file.write("scan")
+    with open(KMEMLEAK) as file:
+        found = file.read()
+    reports = re.findall(r"^unreferenced object .*\n(?:  .*\n)*", found, re.M)
+    for report in reports:
+        # Since boot; jiffies begin five minutes before they overflow 32 bits.
+        jiffies = int(re.search(r"jiffies (\d+)", report)[1])
+        at = ((jiffies + 300 * JIFFIES_A_SECOND) % (1 << 32)) / JIFFIES_A_SECOND
+        during = [name for name, began, ended in times if began - 1 <= at <= ended + 1]
+        print(f"FAIL kmemleak, of {' or '.join(during) or 'no scenario'}: {report}", flush=True)
+    return len(reports)
+
+
+def lockdep_is_off():
+    """Whether lockdep has given up: it does after its first report, and when its tables are full."""
+    return os.path.exists(LOCKDEP) and not re.search(r"debug_locks:\s+1$", open(LOCKDEP).read(), re.M)
+
+
 def main():
     seconds, names = int(sys.argv[1]), sys.argv[2:]
     results = []
+    times = []
     keep_hooks()
+    if os.path.exists(KCSAN):
+        with open(KCSAN, "w") as file:
+            file.write("on")
     for name in names:
         print(f"== {name}", flush=True)
+        # For whoever finds the kernel's last words.
+        with open("/dev/kmsg", "w") as log:
+            log.write(f"vm: scenario {name}")
         began = time.monotonic()
         wrong = run(name, seconds)
+        times.append((name, began, time.monotonic()))
         results.append((name, wrong, time.monotonic() - began))
         print(f"== {name}: {wrong or 'ok'} ({results[-1][2]:.0f} s)\n", flush=True)
-    width = max(map(len, names))
+    began = time.monotonic()
+    leaked = leaks(times)
+    if os.path.exists(KMEMLEAK):
+        results.append(("(kmemleak)", f"{leaked} leaks" if leaked else None, time.monotonic() - began))
+    if lockdep_is_off():
+        print("FAIL lockdep has given up: see the kernel's log")
+        results.append(("(lockdep)", "has given up", 0))
+    width = max(len(name) for name, _, _ in results)
     for name, wrong, took in results:
         print(f"{name:{width}}  {took:4.0f} s  {wrong or 'ok'}")
     sys.exit(1 if any(wrong for _, wrong, _ in results) else 0)

@@ -70,6 +70,23 @@ def sockets(namespace, *states, kind="t"):
     return [one for one in map(Socket, lines) if not states or one.state in states]
 
 
+def established(image, client, server, pairs):
+    """Comparisons of open connections, of (socket of the client, socket of the server), with ss: all
+    packets and payload. None for one that MUTEX does not list."""
+    mine = {(c.netns, c.key): c for c in image.connections}
+    shown = {host: {one.key: one for one in sockets(host, "ESTAB")} for host in (client, server)}
+    compared = []
+    for ends in pairs:
+        keys = [(6, *one.getsockname()[:2], *one.getpeername()[:2]) for one in ends]
+        for host, key, other, theirs in zip((client, server), keys, (server, client), keys[::-1]):
+            one, peer, c = shown[host][key], shown[other][theirs], mine.get((host.inode, key))
+            # Of the side that was connected to, ss does not count the SYN-ACK.
+            compared.append((f"{host.name} {key}", c and (
+                c.state, c.sent.payload, c.received.payload, c.sent.packets, c.received.packets), (
+                "established", one.bytes_sent, arrived(one, peer), one.segs_out + (host is server), one.segs_in)))
+    return compared
+
+
 class Gone:
     """Watches TCP sockets go: what ss -E says of each, by key."""
 

@@ -15,6 +15,7 @@ import threading
 import time
 
 from lib import ss
+from lib.pace import LONGER, sized
 
 Claim = collections.namedtuple("Claim", "who namespace match direction counter value")
 TCP, UDP = 6, 17
@@ -27,7 +28,7 @@ def family(address):
 
 def wait_for(condition, patience=15, every=0.05):
     """Waits until `condition()` holds; whether it came to."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + patience * LONGER
     while not condition():
         if time.monotonic() > deadline:
             return False
@@ -43,7 +44,7 @@ class Servers:
     """iperf3, nginx and dnsmasq in a namespace, until the end of the with block."""
 
     FOLDER = "/tmp/scenario"
-    DOWNLOAD = 3_000_000
+    DOWNLOAD = sized(3_000_000, 500_000)
 
     def __init__(self, namespace):
         self.namespace = namespace
@@ -76,7 +77,7 @@ class Servers:
             process.wait()
 
 
-def iperf_tcp(client, server, address, size="5M", *more):
+def iperf_tcp(client, server, address, size=sized("5M", "1M"), *more):
     """A bulk transfer; both ends' payload but for retransmissions, which ss tells."""
     report = json.loads(client.sh("iperf3", "-J", "-c", address, "-n", size, *more))
     claims = []
@@ -92,7 +93,7 @@ def iperf_tcp(client, server, address, size="5M", *more):
     return claims
 
 
-def iperf_udp(client, server, address, blocks=1000, length=1400, *more):
+def iperf_udp(client, server, address, blocks=sized(1000, 200), length=1400, *more):
     """A flood of datagrams; packets, bytes and payload sent."""
     report = json.loads(client.sh("iperf3", "-J", "-u", "-c", address, "-b", "0", "-k", blocks,
                                   "-l", length, *more))
@@ -182,7 +183,7 @@ def tcp_listener(namespace, address, port=0, backlog=512):
 
 def tcp_connect(namespace, address, port, timeout=10):
     with namespace.inside():
-        return socket.create_connection((address, port), timeout)
+        return socket.create_connection((address, port), timeout * LONGER)
 
 
 def ends(one):
@@ -214,7 +215,7 @@ def short_connections(client, server, address, number=50):
     claims = []
     with client.inside():
         for i in range(number):
-            with socket.create_connection((address, port), 10) as one:
+            with socket.create_connection((address, port), 10 * LONGER) as one:
                 key = ends(one)
                 length = 7 * i
                 one.sendall(length.to_bytes(4, "big") + bytes(length))
@@ -225,7 +226,7 @@ def short_connections(client, server, address, number=50):
                        Claim("client", client, key, "received", "payload", answer),
                        Claim("server", server, mirrored(key), "received", "payload", 4 + length),
                        Claim("server", server, mirrored(key), "sent", "payload", answer)]
-    server_thread.join(10)
+    server_thread.join(10 * LONGER)
     listener.close()
     return claims
 
@@ -233,13 +234,13 @@ def short_connections(client, server, address, number=50):
 class Held:
     """TCP connections that stay open after a bulk transfer each way."""
 
-    def __init__(self, client, server, address, number=3, size=1_000_000):
+    def __init__(self, client, server, address, number=3, size=sized(1_000_000, 200_000)):
         self.client, self.server, self.pairs = client, server, []
         listener = tcp_listener(server, address)
         for i in range(number):
             near = tcp_connect(client, address, listener.getsockname()[1])
             far, _ = listener.accept()
-            far.settimeout(10)
+            far.settimeout(10 * LONGER)
             for source, sink, length in ((near, far, size * (i + 1)), (far, near, size // (i + 1))):
                 sender = threading.Thread(target=source.sendall, args=(bytes(length),))
                 sender.start()

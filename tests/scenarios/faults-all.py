@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Only on: debug
+# Only when named
+"""As faults, at every place."""
+
+from lib import faults
+
+EXPECTED_IN_LOG = r"Call Trace:$"
+
+faults.main(most=0)

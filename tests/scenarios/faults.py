@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Only on: debug
+"""Allocations fail, one after another: everything works, or says why and leaves nothing behind.
+
+Of what has many places where it can fail, some are tried; faults-all tries all of them.
+"""
+
+from lib import faults
+
+# The kernel's own words when it has no memory for a module.
+EXPECTED_IN_LOG = r"Call Trace:$"
+
+faults.main(most=24)

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""How fast this machine is, for the sizes and the time limits of scenarios."""
+
+import os
+
+# scripts/vm says which kernel it is.
+KERNEL = os.environ.get("MUTEX_KERNEL", "stock")
+# User-mode Linux runs at the speed of its host; what is emulated does not, and a kernel that looks
+# for bugs in itself takes several times longer still.
+IS_NATIVE = KERNEL == "uml"
+IS_SLOW = KERNEL in ("debug", "race")
+# Whether there is time for hundreds of rounds, and for minutes of an attack.
+IS_LONG = bool(os.environ.get("MUTEX_LONG"))
+# Factor for time limits that nobody minds to wait for when all is well.
+LONGER = 6 if IS_SLOW else 1
+
+
+def sized(usual, slow):
+    """How much of something, where the slow kernel finds the same bugs with less."""
+    return slow if IS_SLOW else usual
