@@ -4,7 +4,7 @@
 
 # The kernel to build for: the running one, unless KDIR names a build tree.
 KDIR ?=
-# Parameters for 'make load', such as ARGS="max_connections=100000".
+# Parameters for 'make load', such as ARGS="max_connections=100000", and for 'make bench': ARGS=--quick.
 ARGS ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -13,7 +13,7 @@ release = $(if $(KDIR),$(shell cat $(KDIR)/include/config/kernel.release),$(shel
 modules = $(DESTDIR)/lib/modules/$(release)
 as_root = $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: all module tools load unload install demo test race vm clean help
+.PHONY: all module tools load unload install demo test race bench vm clean help
 .NOTPARALLEL:
 
 all: module tools ## mutex.ko for the running kernel (or KDIR=...), and the tools
@@ -43,6 +43,9 @@ test: ## every test of the project
 
 race: ## scenarios on a kernel that looks for data races (KCSAN)
 	@scripts/race
+
+bench: ## what it costs, beside everybody else (25 minutes; ARGS=--quick takes five)
+	@tests/bench/run $(ARGS)
 
 vm: ## a shell in a virtual machine with the module loaded
 	@scripts/prepare

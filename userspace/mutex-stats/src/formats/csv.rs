@@ -2,13 +2,11 @@
 
 //! Seven tables in CSV as RFC 4180 has it: a header line, lines that end in CR LF.
 
+use std::convert::Infallible;
 use std::fmt;
-use std::fmt::Write as _;
 use std::io;
 use std::io::Write;
 
-use csv::Terminator;
-use csv::WriterBuilder;
 use mutex_core::report::DropReasons;
 use mutex_core::wire::Wire;
 
@@ -29,6 +27,7 @@ use crate::Traffic;
 use crate::Value;
 use crate::Visitor;
 use crate::fields::columns;
+use crate::formats::bytes::Bytes;
 use crate::records::ReasonName;
 use crate::records::flag_names;
 
@@ -122,9 +121,9 @@ impl<W: Write> Csv<W> {
     fn totals(&mut self, which: impl fmt::Display, totals: &Totals) -> io::Result<()> {
         let Some(lines) = &mut self.totals else { return Ok(()) };
         for (direction, traffic) in Totals::fields(totals) {
-            lines.text(&which)?;
-            lines.text(direction)?;
-            lines.value(Value::Traffic(traffic))?;
+            lines.text(&which);
+            lines.text(direction);
+            lines.value(Value::Traffic(traffic));
             lines.end()?;
         }
         Ok(())
@@ -139,9 +138,12 @@ impl<W: Write> Visitor for Csv<W> {
             header.fields(|key, value| lines.pair(key, value))?;
         }
         if let Some(lines) = &mut self.totals {
-            lines.text("which")?;
-            lines.text("direction")?;
-            columns::<Traffic>(|name| lines.text(name))?;
+            lines.text("which");
+            lines.text("direction");
+            columns::<Traffic>(|name| {
+                lines.text(name);
+                Ok(())
+            })?;
             lines.end()?;
         }
         header_of::<Connection, _>(&mut self.connections)?;
@@ -190,13 +192,16 @@ impl<W: Write> Visitor for Csv<W> {
             &mut self.drops,
             &mut self.alerts,
         ];
-        tables.into_iter().flatten().try_for_each(|lines| lines.writer.flush())
+        tables.into_iter().flatten().try_for_each(Lines::flush)
     }
 }
 
 fn header_of<T: Fields + Default, W: Write>(lines: &mut Option<Lines<W>>) -> io::Result<()> {
     let Some(lines) = lines else { return Ok(()) };
-    columns::<T>(|name| lines.text(name))?;
+    columns::<T>(|name| {
+        lines.text(name);
+        Ok(())
+    })?;
     lines.end()
 }
 
@@ -210,72 +215,95 @@ fn records_of<T: Fields + Wire, W: Write>(
 
 /// The lines of one table.
 struct Lines<W: Write> {
-    writer: csv::Writer<W>,
-    /// The field that is being put together.
-    field: String,
+    output: W,
+    bytes: Bytes,
+    /// Whether the line has a field.
+    has_field: bool,
 }
 
 impl<W: Write> Lines<W> {
     fn new(output: W) -> Self {
-        let writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(output);
-        Lines { writer, field: String::new() }
+        Lines { output, bytes: Bytes::default(), has_field: false }
     }
 
-    fn text(&mut self, text: impl fmt::Display) -> io::Result<()> {
-        self.field.clear();
-        // Fails only where a `Display` does, and none of ours does.
-        let _ = write!(self.field, "{text}");
-        self.writer.write_field(&self.field).map_err(io_error)
+    /// Begins a field.
+    #[inline]
+    fn next(&mut self) {
+        if self.has_field {
+            self.bytes.push(b",");
+        }
+        self.has_field = true;
     }
 
-    fn value(&mut self, value: Value<'_>) -> io::Result<()> {
+    fn integer(&mut self, integer: u64) {
+        self.next();
+        self.bytes.integer(integer);
+    }
+
+    fn text(&mut self, text: impl fmt::Display) {
+        self.next();
+        let text = self.bytes.text(&text);
+        if text.iter().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n')) {
+            let plain = String::from_utf8_lossy(text).into_owned();
+            self.bytes.take_back(plain.len());
+            self.bytes.push(b"\"");
+            self.bytes.push(plain.replace('"', "\"\"").as_bytes());
+            self.bytes.push(b"\"");
+        }
+    }
+
+    fn value(&mut self, value: Value<'_>) {
         match value {
-            Value::Integer(integer) => self.text(integer),
+            Value::Integer(integer) => self.integer(integer),
             Value::Text(text) => self.text(text),
             Value::Truth(truth) => self.text(truth),
             Value::Flags(flags) => {
-                self.field.clear();
-                for name in flag_names(flags) {
-                    if !self.field.is_empty() {
-                        self.field.push('|');
+                self.next();
+                for (number, name) in flag_names(flags).enumerate() {
+                    if number > 0 {
+                        self.bytes.push(b"|");
                     }
-                    self.field.push_str(name);
+                    self.bytes.push(name.as_bytes());
                 }
-                self.writer.write_field(&self.field).map_err(io_error)
             }
             Value::Traffic(traffic) => {
-                traffic.fields().into_iter().try_for_each(|(_, value)| self.text(value))
+                traffic.fields().into_iter().for_each(|(_, value)| self.integer(value));
             }
-            Value::Quality(quality) => quality.columns(|_, value| self.text(value)),
+            Value::Quality(quality) => {
+                quality.latency.fields().into_iter().for_each(|(_, value)| self.integer(value));
+                quality.fields().into_iter().for_each(|(_, value)| self.integer(value));
+            }
             Value::Latency(latency) => {
-                latency.fields().into_iter().try_for_each(|(_, value)| self.text(value))
+                latency.fields().into_iter().for_each(|(_, value)| self.integer(value));
             }
             Value::DropCounts(reasons) => self.text(DropReasons { reasons, separator: '|' }),
-            Value::Samples(samples) => samples.iter().try_for_each(|value| self.text(value)),
-            Value::Unknown => self.text(""),
+            Value::Samples(samples) => samples.iter().for_each(|&value| self.integer(value)),
+            Value::Unknown => self.next(),
         }
     }
 
     fn end(&mut self) -> io::Result<()> {
-        self.writer.write_record(None::<&[u8]>).map_err(io_error)
+        self.bytes.push(b"\r\n");
+        self.has_field = false;
+        self.bytes.write_if_many(&mut self.output)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.bytes.write(&mut self.output)?;
+        self.output.flush()
     }
 
     fn pair(&mut self, key: impl fmt::Display, value: Value<'_>) -> io::Result<()> {
-        self.text(key)?;
-        self.value(value)?;
+        self.text(key);
+        self.value(value);
         self.end()
     }
 
     fn record(&mut self, record: &impl Fields) -> io::Result<()> {
-        record.fields(|_, value| self.value(value))?;
+        let Ok(()) = record.fields(|_, value| {
+            self.value(value);
+            Ok::<_, Infallible>(())
+        });
         self.end()
-    }
-}
-
-/// The error that the output gave, as it gave it.
-fn io_error(error: csv::Error) -> io::Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => error,
-        kind => io::Error::other(format!("{kind:?}")),
     }
 }

@@ -2,12 +2,10 @@
 
 //! One JSON object, a line a record.
 
+use std::convert::Infallible;
 use std::io;
 use std::io::Write;
 
-use serde::Serialize;
-use serde::Serializer;
-use serde::ser::SerializeMap;
 use serde_json::ser::to_writer;
 
 use crate::Block;
@@ -19,6 +17,7 @@ use crate::SCHEMA_VERSION;
 use crate::Stats;
 use crate::Value;
 use crate::Visitor;
+use crate::formats::bytes::Bytes;
 use crate::records::drop_counts;
 use crate::records::flag_names;
 
@@ -108,6 +107,8 @@ impl Section {
 #[derive(Debug)]
 pub struct Json<W> {
     output: W,
+    /// What is on its way to `output`.
+    bytes: Bytes,
     sections: &'static [Section],
     /// The section that is being written.
     open: Option<Section>,
@@ -118,36 +119,39 @@ pub struct Json<W> {
 impl<W: Write> Json<W> {
     /// Writes `sections` to `output`, which should be buffered. They have to be in their order.
     pub fn new(output: W, sections: &'static [Section]) -> Self {
-        Json { output, sections, open: None, has_record: false }
+        Json { output, bytes: Bytes::default(), sections, open: None, has_record: false }
     }
 
-    fn key(&mut self, key: &str) -> io::Result<()> {
-        write!(self.output, ",\n\"{key}\":")
+    fn key(&mut self, key: &str) {
+        self.bytes.push(b",\n\"");
+        self.bytes.push(key.as_bytes());
+        self.bytes.push(b"\":");
     }
 
     /// Opens `section`, and all before it that the image had nothing for.
-    fn open(&mut self, section: Section) -> io::Result<()> {
+    fn open(&mut self, section: Section) {
         while self.open != Some(section) {
             let later = |next: &Section| Some(*next) > self.open;
-            let Some(next) = self.sections.iter().copied().find(later) else { return Ok(()) };
-            self.close()?;
-            self.key(next.key())?;
+            let Some(next) = self.sections.iter().copied().find(later) else { return };
+            self.close();
+            self.key(next.key());
             if next.is_list() {
-                self.output.write_all(b"[")?;
+                self.bytes.push(b"[");
             }
             self.open = Some(next);
             self.has_record = false;
         }
-        Ok(())
     }
 
-    fn close(&mut self) -> io::Result<()> {
+    fn close(&mut self) {
         match self.open {
-            Some(open) if open.is_list() && self.has_record => self.output.write_all(b"\n]"),
-            Some(open) if open.is_list() => self.output.write_all(b"]"),
+            Some(open) if open.is_list() && self.has_record => self.bytes.push(b"\n]"),
+            Some(open) if open.is_list() => self.bytes.push(b"]"),
             // The only record that an image may do without.
-            Some(Section::Quality) if !self.has_record => self.record(&Quality::default()),
-            _ => Ok(()),
+            Some(Section::Quality) if !self.has_record => {
+                object(&mut self.bytes, &Quality::default());
+            }
+            _ => {}
         }
     }
 
@@ -159,19 +163,16 @@ impl<W: Write> Json<W> {
         if !self.sections.contains(&section) {
             return Ok(());
         }
-        self.open(section)?;
+        self.open(section);
         for record in records {
             if section.is_list() {
-                self.output.write_all(if self.has_record { b",\n" } else { b"\n" })?;
+                self.bytes.push(if self.has_record { b",\n" } else { b"\n" });
             }
             self.has_record = true;
-            self.record(&record)?;
+            object(&mut self.bytes, &record);
+            self.bytes.write_if_many(&mut self.output)?;
         }
-        Ok(())
-    }
-
-    fn record(&mut self, record: &impl Fields) -> io::Result<()> {
-        to_writer(&mut self.output, &Object(record)).map_err(io::Error::from)
+        self.bytes.write(&mut self.output)
     }
 
     fn record_of<T: Fields>(&mut self, section: Section, record: T) -> io::Result<()> {
@@ -181,9 +182,11 @@ impl<W: Write> Json<W> {
 
 impl<W: Write> Visitor for Json<W> {
     fn header(&mut self, header: &Header, _: &[u8]) -> io::Result<()> {
-        write!(self.output, "{{\n\"schema_version\":{SCHEMA_VERSION}")?;
-        self.key("image")?;
-        self.record(header)
+        self.bytes.push(b"{\n\"schema_version\":");
+        self.bytes.integer(SCHEMA_VERSION.into());
+        self.key("image");
+        object(&mut self.bytes, header);
+        self.bytes.write(&mut self.output)
     }
 
     fn block(&mut self, block: &Block<'_>) -> io::Result<()> {
@@ -205,10 +208,11 @@ impl<W: Write> Visitor for Json<W> {
 
     fn finish(&mut self) -> io::Result<()> {
         if let Some(&last) = self.sections.last() {
-            self.open(last)?;
+            self.open(last);
         }
-        self.close()?;
-        self.output.write_all(b"\n}\n")?;
+        self.close();
+        self.bytes.push(b"\n}\n");
+        self.bytes.write(&mut self.output)?;
         self.output.flush()
     }
 }
@@ -230,32 +234,60 @@ pub fn stats_as_json(mut output: impl Write, stats: &Stats) -> io::Result<()> {
 }
 
 /// A record as a JSON object.
-struct Object<'a, T>(&'a T);
-
-impl<T: Fields> Serialize for Object<'_, T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        self.0.fields(|name, value| map.serialize_entry(name, &Scalar(value)))?;
-        map.end()
-    }
+fn object(bytes: &mut Bytes, record: &impl Fields) {
+    let mut separator: &[u8] = b"{\"";
+    let Ok(()) = record.fields(|name, value| {
+        bytes.push(separator);
+        bytes.push(name.as_bytes());
+        bytes.push(b"\":");
+        self::value(bytes, value);
+        separator = b",\"";
+        Ok::<_, Infallible>(())
+    });
+    bytes.push(b"}");
 }
 
-/// A value in JSON.
-struct Scalar<'a>(Value<'a>);
-
-impl Serialize for Scalar<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Value::Integer(integer) => serializer.serialize_u64(integer),
-            Value::Text(text) => serializer.collect_str(text),
-            Value::Truth(truth) => serializer.serialize_bool(truth),
-            Value::Flags(flags) => serializer.collect_seq(flag_names(flags)),
-            Value::Traffic(traffic) => Object(traffic).serialize(serializer),
-            Value::Quality(quality) => Object(quality).serialize(serializer),
-            Value::Latency(latency) => Object(latency).serialize(serializer),
-            Value::DropCounts(reasons) => serializer.collect_seq(drop_counts(reasons).map(Object)),
-            Value::Samples(samples) => serializer.collect_seq(samples),
-            Value::Unknown => serializer.serialize_unit(),
+fn list<T>(bytes: &mut Bytes, items: impl Iterator<Item = T>, mut item: impl FnMut(&mut Bytes, T)) {
+    bytes.push(b"[");
+    for (number, each) in items.enumerate() {
+        if number > 0 {
+            bytes.push(b",");
         }
+        item(bytes, each);
+    }
+    bytes.push(b"]");
+}
+
+fn value(bytes: &mut Bytes, value: Value<'_>) {
+    match value {
+        Value::Integer(integer) => bytes.integer(integer),
+        Value::Text(text) => {
+            bytes.push(b"\"");
+            let text = bytes.text(text);
+            if text.iter().any(|&byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+                let plain = String::from_utf8_lossy(text).into_owned();
+                bytes.take_back(plain.len() + 1);
+                // Writing into memory cannot fail.
+                let _ = to_writer(&mut *bytes, &plain);
+            } else {
+                bytes.push(b"\"");
+            }
+        }
+        Value::Truth(truth) => bytes.push(if truth { b"true" } else { b"false" }),
+        Value::Flags(flags) => list(bytes, flag_names(flags), |bytes, name| {
+            bytes.push(b"\"");
+            bytes.push(name.as_bytes());
+            bytes.push(b"\"");
+        }),
+        Value::Traffic(traffic) => object(bytes, traffic),
+        Value::Quality(quality) => object(bytes, quality),
+        Value::Latency(latency) => object(bytes, latency),
+        Value::DropCounts(reasons) => {
+            list(bytes, drop_counts(reasons), object);
+        }
+        Value::Samples(samples) => {
+            list(bytes, samples.iter(), |bytes, &sample| bytes.integer(sample));
+        }
+        Value::Unknown => bytes.push(b"null"),
     }
 }

@@ -4,6 +4,7 @@
 //! as the image streams by.
 
 mod binary;
+mod bytes;
 mod csv;
 mod json;
 
