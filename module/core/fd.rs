@@ -471,8 +471,8 @@ impl<A: Deref<Target = [Fd]>, B: Deref<Target = [Bucket]>> Fds<A, B> {
     pub(crate) fn close(&self, socket: u64, inode: u64) -> bool {
         let found = self.index.find(self.hash(socket), |number| {
             let fd = self.arena.get(number)?;
-            let is_it = fd.socket.load(Relaxed) == socket
-                && [0, inode].contains(&fd.inode.load(Relaxed));
+            let is_it =
+                fd.socket.load(Relaxed) == socket && [0, inode].contains(&fd.inode.load(Relaxed));
             is_it.then_some(fd)
         });
         match found {

@@ -118,7 +118,8 @@ impl<B: Deref<Target = [Bucket]>> Index<B> {
     pub fn find<T>(&self, hash: u64, mut recognise: impl FnMut(u32) -> Option<T>) -> Option<T> {
         let home = self.bucket(hash, 0)?;
         let mut seek = |bucket: &Bucket| {
-            let mut candidates = bucket.slots.iter().filter_map(|slot| candidate(slot.load(Acquire), hash));
+            let mut candidates =
+                bucket.slots.iter().filter_map(|slot| candidate(slot.load(Acquire), hash));
             candidates.find_map(&mut recognise)
         };
         let found = seek(home);

@@ -101,9 +101,7 @@ const TURNING: u8 = tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST;
 #[inline]
 pub fn next(state: State, signal: Signal, sent: bool, acknowledges_fin: bool) -> State {
     match signal {
-        Signal::Tcp { flags, .. } => {
-            tcp(state, flags, sent, acknowledges_fin)
-        }
+        Signal::Tcp { flags, .. } => tcp(state, flags, sent, acknowledges_fin),
         Signal::End { .. } => State::Closed,
         // Whoever sends the second way is told by the caller, who knows both flows.
         Signal::None => state,
