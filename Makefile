@@ -13,7 +13,7 @@ release = $(if $(KDIR),$(shell cat $(KDIR)/include/config/kernel.release),$(shel
 modules = $(DESTDIR)/lib/modules/$(release)
 as_root = $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: all module tools load unload install demo test race bench vm clean help
+.PHONY: all module tools load unload install demo test bench vm clean help
 .NOTPARALLEL:
 
 all: module tools ## mutex.ko for the running kernel (or KDIR=...), and the tools
@@ -40,9 +40,6 @@ demo: ## everything once in a virtual machine: build, load, real traffic, export
 
 test: ## every test of the project
 	@scripts/test
-
-race: ## scenarios on a kernel that looks for data races (KCSAN)
-	@scripts/race
 
 bench: ## what it costs, beside everybody else (25 minutes; ARGS=--quick takes five)
 	@tests/bench/run $(ARGS)

@@ -865,6 +865,8 @@ static bool wait_until_ready(const struct mutex_stream_calls *stream, void *stat
 	bool interrupted = false;
 
 	add_wait_queue(&waiters, &wait);
+	/* Pairs with wq_has_sleeper() in mutex_files_wake(). */
+	smp_mb();
 	while (!READ_ONCE(removing) && !stream->ready(state) && !interrupted) {
 		wait_woken(&wait, TASK_INTERRUPTIBLE, MAX_SCHEDULE_TIMEOUT);
 		interrupted = signal_pending(current);
