@@ -36,6 +36,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The kernel keeps a file from being written by others.
+    #[error("no permission to write {}", path.display())]
+    WritePermission {
+        /// The file.
+        path: PathBuf,
+    },
     /// One of the kernel's files could not be opened or read for another reason.
     #[error("cannot read {}: {}", path.display(), reason(source))]
     File {
@@ -125,6 +131,52 @@ pub enum Error {
          that namespace's connections only"
     )]
     Filtered,
+
+    /// A filter is none, or none of what it is to filter.
+    #[error("the filter is wrong: {0}")]
+    Filter(
+        /// What is wrong with it.
+        String,
+    ),
+    /// Records have no such field.
+    #[error("there is no field `{name}`; there are {known}")]
+    NoColumn {
+        /// What was asked for.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
+
+    /// There is nothing between two images.
+    #[error("the two cannot be compared: {0}")]
+    Incomparable(
+        /// Why.
+        String,
+    ),
+
+    /// The kernel has refused what was written to one of its files.
+    #[error("{} does not take {what}", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// What was written.
+        what: String,
+    },
+    /// A setting is none, or does not take a value.
+    #[error("{0}")]
+    Setting(
+        /// What is wrong.
+        String,
+    ),
+    /// The stream of events is not as it should be.
+    #[error("the stream of events is corrupted: {0}")]
+    Events(
+        /// What is wrong with it.
+        &'static str,
+    ),
+    /// The module has been unloaded while one of its files was open.
+    #[error("MUTEX was unloaded")]
+    Unloaded,
 
     /// The kernel's text is not as it should be.
     #[error("line {line} is not as expected: {what}")]

@@ -13,6 +13,7 @@ pub use mutex_core::abi::mutex_fd as Fd;
 pub use mutex_core::abi::mutex_header as Header;
 pub use mutex_core::abi::mutex_latency as Latency;
 pub use mutex_core::abi::mutex_latency_buckets as LatencyBuckets;
+pub use mutex_core::abi::mutex_packet as Packet;
 pub use mutex_core::abi::mutex_quality as Quality;
 pub use mutex_core::abi::mutex_status as Status;
 pub use mutex_core::abi::mutex_totals as Totals;

@@ -140,7 +140,7 @@ impl<W: Write> Visitor for Csv<W> {
         if let Some(lines) = &mut self.totals {
             lines.text("which");
             lines.text("direction");
-            columns::<Traffic>(|name| {
+            columns::<Traffic, io::Error>(|name| {
                 lines.text(name);
                 Ok(())
             })?;
@@ -198,7 +198,7 @@ impl<W: Write> Visitor for Csv<W> {
 
 fn header_of<T: Fields + Default, W: Write>(lines: &mut Option<Lines<W>>) -> io::Result<()> {
     let Some(lines) = lines else { return Ok(()) };
-    columns::<T>(|name| {
+    columns::<T, io::Error>(|name| {
         lines.text(name);
         Ok(())
     })?;
