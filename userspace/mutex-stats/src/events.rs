@@ -15,6 +15,7 @@ use mutex_core::abi::MUTEX_EVENTS_MAGIC;
 use mutex_core::abi::MUTEX_VERSION;
 use mutex_core::abi::mutex_event;
 use mutex_core::abi::mutex_events_header;
+use mutex_core::names::event_kind_name;
 use mutex_core::wire::Wire;
 use rustix::event::PollFd;
 use rustix::event::PollFlags;
@@ -56,6 +57,20 @@ pub enum Happening {
     Packet(Box<Packet>),
     /// A kind of a later version.
     Unknown(u32),
+}
+
+impl Happening {
+    /// The kind's name, as a filter has it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        event_kind_name(match self {
+            Happening::Start(_) => MUTEX_EVENT_START,
+            Happening::End(_) => MUTEX_EVENT_END,
+            Happening::Alert(_) => MUTEX_EVENT_ALERT,
+            Happening::Packet(_) => MUTEX_EVENT_PACKET,
+            Happening::Unknown(kind) => *kind,
+        })
+    }
 }
 
 /// Takes events out of bytes, however these are cut into pieces.

@@ -11,12 +11,14 @@ use mutex_core::text::status_fields;
 use crate::Address;
 use crate::Alert;
 use crate::Connection;
+use crate::Direction;
 use crate::DropCount;
 use crate::Dropped;
 use crate::Fd;
 use crate::Header;
 use crate::Latency;
 use crate::LatencyBuckets;
+use crate::Packet;
 use crate::Protocol;
 use crate::Quality;
 use crate::Status;
@@ -192,6 +194,30 @@ impl Fields for Alert {
         each("remote_port", Value::Integer(self.remote_port.into()))?;
         each("pid", Value::Integer(self.pid.into()))?;
         each("command", command.as_ref().map_or(Value::Unknown, |text| Value::Text(text)))
+    }
+}
+
+impl Fields for Packet {
+    fn fields<E>(
+        &self,
+        mut each: impl FnMut(&'static str, Value<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let address = |address| Address { family: self.family, address };
+        let direction = Direction::ALL.get(usize::from(self.direction)).copied();
+        let name = direction.map(|direction| Totals::ZERO.fields()[direction as usize].0);
+        each("connection", Value::Integer(self.connection))?;
+        each("direction", name.as_ref().map_or(Value::Unknown, |name| Value::Text(name)))?;
+        each("netns", Value::Integer(self.netns.into()))?;
+        each("protocol", Value::Text(&Protocol(self.protocol)))?;
+        each("local_address", Value::Text(&address(self.local_address)))?;
+        each("local_port", Value::Integer(self.local_port.into()))?;
+        each("remote_address", Value::Text(&address(self.remote_address)))?;
+        each("remote_port", Value::Integer(self.remote_port.into()))?;
+        each("interface", Value::Integer(self.interface.into()))?;
+        each("family", Value::Integer(self.family.into()))?;
+        each("packets", Value::Integer(self.packets.into()))?;
+        each("bytes", Value::Integer(self.bytes))?;
+        each("payload", Value::Integer(self.payload))
     }
 }
 

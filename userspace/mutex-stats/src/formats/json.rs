@@ -3,6 +3,7 @@
 //! One JSON object, a line a record.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::io::Write;
 
@@ -234,8 +235,14 @@ pub fn stats_as_json(mut output: impl Write, stats: &Stats) -> io::Result<()> {
 }
 
 /// A record as a JSON object.
-fn object(bytes: &mut Bytes, record: &impl Fields) {
-    let mut separator: &[u8] = b"{\"";
+pub(super) fn object(bytes: &mut Bytes, record: &impl Fields) {
+    members(bytes, b"{\"", record);
+    bytes.push(b"}");
+}
+
+/// A record's members; `first` stands before the name of the first one.
+pub(super) fn members(bytes: &mut Bytes, first: &[u8], record: &impl Fields) {
+    let mut separator = first;
     let Ok(()) = record.fields(|name, value| {
         bytes.push(separator);
         bytes.push(name.as_bytes());
@@ -244,7 +251,20 @@ fn object(bytes: &mut Bytes, record: &impl Fields) {
         separator = b",\"";
         Ok::<_, Infallible>(())
     });
-    bytes.push(b"}");
+}
+
+/// What `text` shows as a string.
+pub(super) fn text(bytes: &mut Bytes, text: &dyn fmt::Display) {
+    bytes.push(b"\"");
+    let text = bytes.text(text);
+    if text.iter().any(|&byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+        let plain = String::from_utf8_lossy(text).into_owned();
+        bytes.take_back(plain.len() + 1);
+        // Writing into memory cannot fail.
+        let _ = to_writer(&mut *bytes, &plain);
+    } else {
+        bytes.push(b"\"");
+    }
 }
 
 fn list<T>(bytes: &mut Bytes, items: impl Iterator<Item = T>, mut item: impl FnMut(&mut Bytes, T)) {
@@ -261,18 +281,7 @@ fn list<T>(bytes: &mut Bytes, items: impl Iterator<Item = T>, mut item: impl FnM
 fn value(bytes: &mut Bytes, value: Value<'_>) {
     match value {
         Value::Integer(integer) => bytes.integer(integer),
-        Value::Text(text) => {
-            bytes.push(b"\"");
-            let text = bytes.text(text);
-            if text.iter().any(|&byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
-                let plain = String::from_utf8_lossy(text).into_owned();
-                bytes.take_back(plain.len() + 1);
-                // Writing into memory cannot fail.
-                let _ = to_writer(&mut *bytes, &plain);
-            } else {
-                bytes.push(b"\"");
-            }
-        }
+        Value::Text(text) => self::text(bytes, text),
         Value::Truth(truth) => bytes.push(if truth { b"true" } else { b"false" }),
         Value::Flags(flags) => list(bytes, flag_names(flags), |bytes, name| {
             bytes.push(b"\"");
