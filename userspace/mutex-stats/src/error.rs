@@ -132,6 +132,10 @@ pub enum Error {
     )]
     Filtered,
 
+    /// A file or folder is no recording.
+    #[error("not a recording of MUTEX")]
+    NotARecording,
+
     /// A filter is none, or none of what it is to filter.
     #[error("the filter is wrong: {0}")]
     Filter(

@@ -12,6 +12,7 @@
 //! - [`Selection`] keeps the records that a [`Filter`] fits, by a [`Sort`], with their owners;
 //!   [`Column`] shows their fields, [`Aggregate`] adds them up, [`Diff`] compares two images.
 //! - [`Events`] is a monitor: what happens, as it happens. [`Mapping`] shows the live records.
+//! - [`Recorder`] appends images to a [`Recording`].
 //! - [`Image`] is a whole image in memory, to look around in and to write one with.
 //! - [`Writer`] makes images, [`Stats`] and [`Columns`] understand the kernel's text.
 //!
@@ -49,10 +50,12 @@ mod order;
 mod owned;
 mod proc;
 mod reader;
+mod recording;
 mod records;
 mod selection;
 mod settings;
 mod stats;
+mod summary;
 mod visitor;
 mod writer;
 
@@ -96,12 +99,20 @@ pub use proc::File;
 pub use proc::Proc;
 pub use reader::MAX_BLOCK;
 pub use reader::Reader;
+pub use recording::Cut;
+pub use recording::Recorded;
+pub use recording::Recorder;
+pub use recording::Recording;
+pub use recording::Retention;
+pub use recording::is_recording;
 pub use records::*;
 pub use selection::Selection;
 pub use settings::Set;
 pub use settings::check_settings;
 pub use settings::parse_settings;
 pub use stats::Stats;
+pub use summary::Metrics;
+pub use summary::Summary;
 pub use visitor::Visitor;
 pub use visitor::visit;
 pub use writer::Writer;

@@ -22,5 +22,5 @@ pub use json_lines::event_as_json;
 pub use metrics::Exposition;
 pub use metrics::write_metrics;
 pub use rows::RowFormat;
+pub use rows::RowNames;
 pub use rows::Rows;
-pub use rows::Shape;

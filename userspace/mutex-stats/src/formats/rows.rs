@@ -6,20 +6,20 @@ use std::io;
 use std::io::Write;
 
 use crate::Cell;
-use crate::Column;
 use crate::Fields;
 use crate::Header;
 use crate::SCHEMA_VERSION;
 use crate::fields::columns;
 use crate::formats::bytes::Bytes;
 use crate::formats::csv::Lines;
+use crate::formats::json::members;
 use crate::formats::json::object;
 use crate::formats::json::text;
 
 /// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowFormat {
-    /// One object, with the rows as a list.
+    /// One object: `schema_version`, `image` if the rows are of one, and the rows as a list.
     Json,
     /// An object a row, each on a line of its own.
     JsonLines,
@@ -27,40 +27,60 @@ pub enum RowFormat {
     Csv,
 }
 
-/// What a row is made of.
-#[derive(Clone, Debug)]
-pub enum Shape<T> {
-    /// All fields, as in an export.
-    Whole,
-    /// These columns, each by its name.
-    Columns(Vec<Column<T>>),
+/// What rows are called: in JSON the list, in JSON Lines each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowNames {
+    /// The key of the list.
+    pub list: &'static str,
+    /// What `record` says in each line.
+    pub one: &'static str,
 }
 
-/// Writes records as rows.
+/// Writes rows, one at a time.
 #[derive(Debug)]
-pub struct Rows<W: Write, T> {
+pub struct Rows<W: Write> {
     lines: Lines<W>,
     format: RowFormat,
-    shape: Shape<T>,
+    names: RowNames,
+    columns: Vec<String>,
     count: u64,
 }
 
-impl<W: Write, T: Fields + Default> Rows<W, T> {
-    /// Begins with what comes before the first row. `key` names the list in JSON.
+impl<W: Write> Rows<W> {
+    /// Begins rows that are records of type `T` with all of their fields, as in an export.
     ///
     /// # Errors
     ///
-    /// Whatever `output` gives.
-    pub fn new(
+    /// Whatever `output`, which needs no buffer, gives.
+    pub fn of_records<T: Fields + Default>(
         output: W,
         format: RowFormat,
-        key: &str,
+        names: RowNames,
         header: Option<&Header>,
-        shape: Shape<T>,
     ) -> io::Result<Self> {
-        let mut rows = Rows { lines: Lines::new(output), format, shape, count: 0 };
-        match (format, &rows.shape) {
-            (RowFormat::Json, _) => {
+        let mut all = Vec::new();
+        columns::<T, io::Error>(|name| {
+            all.push(name.to_string());
+            Ok(())
+        })?;
+        Self::of_columns(output, format, names, header, all)
+    }
+
+    /// Begins rows that have these columns.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `output`, which needs no buffer, gives.
+    pub fn of_columns(
+        output: W,
+        format: RowFormat,
+        names: RowNames,
+        header: Option<&Header>,
+        columns: Vec<String>,
+    ) -> io::Result<Self> {
+        let mut rows = Rows { lines: Lines::new(output), format, names, columns, count: 0 };
+        match format {
+            RowFormat::Json => {
                 let bytes = rows.lines.bytes();
                 bytes.push(b"{\n\"schema_version\":");
                 bytes.integer(SCHEMA_VERSION.into());
@@ -69,35 +89,41 @@ impl<W: Write, T: Fields + Default> Rows<W, T> {
                     object(bytes, header);
                 }
                 bytes.push(b",\n\"");
-                bytes.push(key.as_bytes());
+                bytes.push(names.list.as_bytes());
                 bytes.push(b"\":[");
             }
-            (RowFormat::JsonLines, _) => {}
-            (RowFormat::Csv, Shape::Whole) => {
-                columns::<T, io::Error>(|name| {
-                    rows.lines.text(name);
-                    Ok(())
-                })?;
-                rows.lines.end()?;
-            }
-            (RowFormat::Csv, Shape::Columns(columns)) => {
-                columns.iter().for_each(|column| rows.lines.text(column.name()));
+            RowFormat::JsonLines => {}
+            RowFormat::Csv => {
+                rows.columns.iter().for_each(|column| rows.lines.text(column));
                 rows.lines.end()?;
             }
         }
         Ok(rows)
     }
 
-    /// Writes a row.
+    /// Writes a record with all of its fields.
     ///
     /// # Errors
     ///
     /// Whatever the output gives.
-    pub fn row(&mut self, record: &T) -> io::Result<()> {
+    pub fn record(&mut self, record: &impl Fields) -> io::Result<()> {
         if self.format == RowFormat::Csv {
-            let Shape::Columns(columns) = &self.shape else { return self.lines.record(record) };
-            for column in columns {
-                match column.cell(record) {
+            return self.lines.record(record);
+        }
+        let first = self.begin();
+        members(self.lines.bytes(), first, record);
+        self.end()
+    }
+
+    /// Writes what stands in the columns, in their order.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the output gives.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) -> io::Result<()> {
+        if self.format == RowFormat::Csv {
+            for cell in cells {
+                match cell {
                     Cell::Integer(integer) => self.lines.integer(integer),
                     Cell::Text(text) => self.lines.text(text),
                     Cell::Unknown => self.lines.text(""),
@@ -105,29 +131,46 @@ impl<W: Write, T: Fields + Default> Rows<W, T> {
             }
             return self.lines.end();
         }
+        let mut separator = self.begin();
+        let bytes = self.lines.bytes();
+        for (name, cell) in self.columns.iter().zip(cells) {
+            bytes.push(separator);
+            bytes.push(name.as_bytes());
+            bytes.push(b"\":");
+            value(bytes, &cell);
+            separator = b",\"";
+        }
+        self.end()
+    }
+
+    /// Begins an object; what stands before its next member.
+    fn begin(&mut self) -> &'static [u8] {
         let bytes = self.lines.bytes();
         if self.format == RowFormat::Json {
             bytes.push(if self.count == 0 { b"\n" } else { b",\n" });
         }
         self.count += 1;
-        match &self.shape {
-            Shape::Whole => object(bytes, record),
-            Shape::Columns(columns) => {
-                let mut separator: &[u8] = b"{\"";
-                for column in columns {
-                    bytes.push(separator);
-                    bytes.push(column.name().as_bytes());
-                    bytes.push(b"\":");
-                    cell(bytes, &column.cell(record));
-                    separator = b",\"";
-                }
-                bytes.push(b"}");
-            }
+        if self.format == RowFormat::Json {
+            return b"{\"";
         }
-        if self.format == RowFormat::JsonLines {
-            bytes.push(b"\n");
-        }
+        bytes.push(b"{\"record\":\"");
+        bytes.push(self.names.one.as_bytes());
+        bytes.push(b"\"");
+        b",\""
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.lines.bytes().push(if self.format == RowFormat::Json { b"}" } else { b"}\n" });
         self.lines.write_if_many()
+    }
+
+    /// Hands on what has been written so far, for who waits for it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the output gives.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.lines.flush()
     }
 
     /// Writes what comes after the last row.
@@ -143,10 +186,60 @@ impl<W: Write, T: Fields + Default> Rows<W, T> {
     }
 }
 
-fn cell(bytes: &mut Bytes, cell: &Cell) {
+fn value(bytes: &mut Bytes, cell: &Cell) {
     match cell {
         Cell::Integer(integer) => bytes.integer(*integer),
         Cell::Text(value) => text(bytes, value),
         Cell::Unknown => bytes.push(b"null"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Dropped;
+
+    const NAMES: RowNames = RowNames { list: "drops", one: "drop" };
+
+    fn written(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
+        let mut text = Vec::new();
+        write(&mut text).expect("a vector takes everything");
+        String::from_utf8(text).expect("it is text")
+    }
+
+    #[test]
+    fn records_and_cells_in_each_format() {
+        let drop = Dropped { reason: 3, packets: 5, ..Dropped::default() };
+        let records = |format| {
+            written(|out| {
+                let header = Header::default();
+                let mut rows = Rows::of_records::<Dropped>(out, format, NAMES, Some(&header))?;
+                rows.record(&drop)?;
+                rows.finish()
+            })
+        };
+        let cells = |format, count| {
+            written(|out| {
+                let columns = vec!["a".into(), "b".into()];
+                let mut rows = Rows::of_columns(out, format, NAMES, None, columns)?;
+                for _ in 0..count {
+                    rows.row([Cell::Text("x,\"".into()), Cell::Unknown])?;
+                }
+                rows.finish()
+            })
+        };
+        let json = records(RowFormat::Json);
+        assert!(json.starts_with("{\n\"schema_version\":1,\n\"image\":{\"time_ns\":0,"), "{json}");
+        let list = "\"drops\":[\n{\"reason\":3,\"name\":null,\"packets\":5}\n]\n}\n";
+        assert!(json.ends_with(list), "{json}");
+        assert_eq!(
+            records(RowFormat::JsonLines),
+            "{\"record\":\"drop\",\"reason\":3,\"name\":null,\"packets\":5}\n"
+        );
+        assert_eq!(records(RowFormat::Csv), "reason,name,packets\r\n3,,5\r\n");
+        assert_eq!(cells(RowFormat::Json, 0), "{\n\"schema_version\":1,\n\"drops\":[]\n}\n");
+        let line = "{\"record\":\"drop\",\"a\":\"x,\\\"\",\"b\":null}\n";
+        assert_eq!(cells(RowFormat::JsonLines, 2), [line, line].concat());
+        assert_eq!(cells(RowFormat::Csv, 1), "a,b\r\n\"x,\"\"\",\r\n");
     }
 }
