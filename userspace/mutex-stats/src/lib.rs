@@ -91,6 +91,7 @@ pub use holders::Holders;
 pub use image::Image;
 pub use mapping::LiveConnection;
 pub use mapping::Mapping;
+pub use mutex_core::config::Setting;
 pub use order::Kind;
 pub use owned::HeldFd;
 pub use owned::OwnedConnection;

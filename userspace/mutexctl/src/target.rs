@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 
+use crate::color;
 use crate::failure::Failure;
 use crate::safe_file::NewFile;
 
@@ -41,7 +42,10 @@ impl Target {
     /// What the command line names: `-` and nothing are standard output.
     pub fn new(file: Option<&Path>) -> Self {
         match file {
-            Some(file) if file != Path::new("-") => Target::File(file.to_owned()),
+            Some(file) if file != Path::new("-") => {
+                color::off();
+                Target::File(file.to_owned())
+            }
             _ => Target::Output,
         }
     }
