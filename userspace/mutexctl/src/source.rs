@@ -125,8 +125,9 @@ pub fn kernel_failure(error: Error, proc: &Proc, file: mutex_stats::File) -> Fai
         Error::NotLoaded { .. } => {
             anyhow!("{error}; load it with `insmod mutex.ko`, or name another place with --proc")
         }
-        Error::Permission { .. } => anyhow!("{error}; run mutexctl as root"),
-        Error::WritePermission { .. } => anyhow!("{error}; run mutexctl as root"),
+        Error::Permission { .. } | Error::WritePermission { .. } => {
+            anyhow!("{error}; run mutexctl as root")
+        }
         Error::Refused { .. } => anyhow!("{error}; the kernel's log (dmesg) says why"),
         Error::Unloaded => anyhow!("{error} while {} was read", proc.path(file).display()),
         Error::Read(source) if is_unloaded(&source) => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The host's numbers as metrics: Prometheus' text format 0.0.4, and OpenMetrics 1.0.
+//! The host's numbers as metrics: Prometheus' text format 0.0.4, and `OpenMetrics` 1.0.
 
 use std::fmt;
 use std::io;
@@ -13,7 +13,7 @@ use crate::Stats;
 pub enum Exposition {
     /// Prometheus' text format, version 0.0.4.
     Prometheus,
-    /// OpenMetrics text, version 1.0.
+    /// `OpenMetrics` text, version 1.0.
     OpenMetrics,
 }
 

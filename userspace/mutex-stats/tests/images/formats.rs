@@ -736,34 +736,35 @@ fn what_is_written_is_what_the_schemas_say() {
     });
 }
 
+/// The value with one thing wrong: a member that is missing or of another type, wherever it is.
+fn spoilt(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(name, field)| {
+                let with = |field: Value| {
+                    let mut object = fields.clone();
+                    object.insert(name.clone(), field);
+                    Value::Object(object)
+                };
+                let mut without = fields.clone();
+                without.remove(name);
+                let inner: Vec<_> = spoilt(field).into_iter().map(with).collect();
+                inner.into_iter().chain([with(json!(-1)), Value::Object(without)])
+            })
+            .collect(),
+        Value::Array(items) if items.first().is_some_and(Value::is_object) => {
+            spoilt(&items[0]).into_iter().map(|item| json!([item])).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 #[test]
 fn the_schemas_know_every_field_and_can_say_no() {
     let (schemas, [whole, line]) = schemas();
     let valid = json(&bytes(&balanced()));
     assert!(schemas.validate(&valid, whole).is_ok());
-    // Whatever is missing or of another type is noticed, wherever it is.
-    fn spoilt(value: &Value) -> Vec<Value> {
-        match value {
-            Value::Object(fields) => fields
-                .iter()
-                .flat_map(|(name, field)| {
-                    let with = |field: Value| {
-                        let mut object = fields.clone();
-                        object.insert(name.clone(), field);
-                        Value::Object(object)
-                    };
-                    let mut without = fields.clone();
-                    without.remove(name);
-                    let inner: Vec<_> = spoilt(field).into_iter().map(with).collect();
-                    inner.into_iter().chain([with(json!(-1)), Value::Object(without)])
-                })
-                .collect(),
-            Value::Array(items) if items.first().is_some_and(Value::is_object) => {
-                spoilt(&items[0]).into_iter().map(|item| json!([item])).collect()
-            }
-            _ => Vec::new(),
-        }
-    }
     let without_sections = |value: &Value| {
         // Sections may be missing, all else may not.
         let (given, all) = (value.as_object().expect("an object"), valid.as_object());

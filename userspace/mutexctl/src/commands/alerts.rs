@@ -143,8 +143,8 @@ pub fn follow(source: &Source, list: &List) -> Result<(), Failure> {
     let (_, alerts) = Alerts::select(source, &query)?;
     let target = Target::new(list.output.output.as_deref());
     let mut shown = 0;
-    let mut last = alerts.last().map_or(0, |alert| alert.number);
-    let mut lost = 0;
+    let mut newest = alerts.last().map_or(0, |alert| alert.number);
+    let mut missed = 0;
     target.write(|output| {
         let mut lines = Lines::new(output, format, &target)?;
         for alert in &alerts {
@@ -153,13 +153,13 @@ pub fn follow(source: &Source, list: &List) -> Result<(), Failure> {
         }
         while list.count.is_none_or(|count| shown < count) {
             let Some(event) = events.next_event(None).map_err(failed)? else { return Ok(()) };
-            if event.lost > lost {
-                say(format_args!("{} alerts were too many to follow", event.lost - lost));
-                lost = event.lost;
+            if event.lost > missed {
+                say(format_args!("{} alerts were too many to follow", event.lost - missed));
+                missed = event.lost;
             }
             let Happening::Alert(alert) = event.happening else { continue };
-            let is_new = alert.number > last;
-            last = alert.number.max(last);
+            let is_new = alert.number > newest;
+            newest = alert.number.max(newest);
             if is_new && query.filter.alert(&alert) {
                 lines.add(&alert)?;
                 shown += 1;

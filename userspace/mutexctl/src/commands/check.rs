@@ -115,14 +115,14 @@ fn judge(source: &Source, args: &CheckArgs) -> Result<(State, String), Failure> 
         warning.push(default(WARNING)?);
         critical.push(default(CRITICAL)?);
     }
-    let mut state = State::Ok;
+    let mut worst = State::Ok;
     let mut reasons = Vec::new();
     for (level, thresholds) in [(State::Critical, &critical), (State::Warning, &warning)] {
         for threshold in thresholds {
             let number = number(&stats, &threshold.key)?;
             let order = number.partial_cmp(&threshold.than);
             if order == Some(threshold.bad) || order == Some(Ordering::Equal) {
-                state = state.max(level);
+                worst = worst.max(level);
                 let (key, text) = (&threshold.key, &threshold.text);
                 reasons.push(format!("{key} is {} ({text})", shown(number)));
             }
@@ -130,7 +130,7 @@ fn judge(source: &Source, args: &CheckArgs) -> Result<(State, String), Failure> 
     }
     if let Some(looked) = looked {
         for (level, reason) in looked.judge(args) {
-            state = state.max(level);
+            worst = worst.max(level);
             reasons.push(reason);
         }
     }
@@ -140,7 +140,7 @@ fn judge(source: &Source, args: &CheckArgs) -> Result<(State, String), Failure> 
         reasons.push(format!("{active} connections, table {fill} % full"));
     }
     let graphs = graphs(&stats, &warning, &critical)?;
-    Ok((state, format!("{} | {graphs}", reasons.join("; "))))
+    Ok((worst, format!("{} | {graphs}", reasons.join("; "))))
 }
 
 /// A number by its key: one of `stats`, or a share in percent that is made of them.

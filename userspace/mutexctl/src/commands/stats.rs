@@ -27,20 +27,17 @@ use crate::target::Target;
 
 pub fn run(source: &Source, format: StatsFormat, output: Option<&Path>) -> Result<(), Failure> {
     let target = Target::new(output);
-    let (stats, text) = match source.kernel() {
-        Some(proc) => {
-            let failed = |error| kernel_failure(error, proc, File::Stats);
-            let text = proc.text(File::Stats).map_err(failed)?;
-            (Stats::parse(&text).map_err(failed)?, text)
-        }
-        None => {
-            let mut summary = Summary::default();
-            source.visit(&mut summary, &"")?;
-            let stats = summary.stats();
-            let lines = stats.iter().map(|(key, value)| format!("{key} {value}\n"));
-            let text = format!("format 1\n{}", lines.collect::<String>());
-            (stats, text)
-        }
+    let (stats, text) = if let Some(proc) = source.kernel() {
+        let failed = |error| kernel_failure(error, proc, File::Stats);
+        let text = proc.text(File::Stats).map_err(failed)?;
+        (Stats::parse(&text).map_err(failed)?, text)
+    } else {
+        let mut summary = Summary::default();
+        source.visit(&mut summary, &"")?;
+        let stats = summary.stats();
+        let lines = stats.iter().map(|(key, value)| format!("{key} {value}\n"));
+        let text = format!("format 1\n{}", lines.collect::<String>());
+        (stats, text)
     };
     target.write(|output| {
         match format {

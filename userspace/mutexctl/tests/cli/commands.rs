@@ -337,16 +337,18 @@ fn a_recording_is_read_like_an_image() {
 
     // The last file loses its end: what was whole is there, and what is not is told.
     let mut files = host.left();
-    files.retain(|name| name.ends_with(".rec"));
+    files.retain(|name| name.contains("/mutex-"));
     let last = files.last().expect("there are two").clone();
     let whole = host.read(&last);
     host.write(&last, &whole[..whole.len() - 1]);
     let ran = host.run(&["stats", "--from", "rec"]);
     assert_eq!((ran.status, &ran.stdout), (Some(0), &host.output(&["stats", "--from", "old.bin"])));
-    let lost = whole.len() - 1 - 16;
+    let missing = whole.len() - 1 - 16;
     assert_eq!(
         ran.stderr,
-        format!("mutexctl: {last} is cut off or damaged at byte 16: {lost} bytes are left out\n")
+        format!(
+            "mutexctl: {last} is cut off or damaged at byte 16: {missing} bytes are left out\n"
+        )
     );
     let usage = host.run(&["stats", "--from", "old.bin", "--at", "5"]);
     assert_eq!(usage.status, Some(2));
