@@ -109,6 +109,15 @@ impl<T: Fields + Default> Column<T> {
     }
 }
 
+/// Calls `each` with what stands in each column, in their order.
+#[cfg(feature = "parquet")]
+pub(crate) fn cells(record: &impl Fields, mut each: impl FnMut(Cell)) {
+    let Ok(()) = record.fields(|_, value| {
+        (0..width(&value)).for_each(|place| each(cell(&value, place)));
+        Ok::<_, std::convert::Infallible>(())
+    });
+}
+
 /// How many columns a value takes.
 fn width(value: &Value<'_>) -> usize {
     match value {

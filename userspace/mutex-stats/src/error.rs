@@ -25,7 +25,10 @@ pub enum Error {
         folder: PathBuf,
     },
     /// The folder lacks a file.
-    #[error("{} does not exist, although its directory does: another version of MUTEX?", path.display())]
+    #[error(
+        "{} does not exist, although its directory does: MUTEX is being unloaded, or is of another \
+         version", path.display()
+    )]
     Missing {
         /// The file.
         path: PathBuf,

@@ -9,6 +9,8 @@ mod csv;
 mod json;
 mod json_lines;
 mod metrics;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod rows;
 
 pub use binary::Binary;
@@ -21,6 +23,10 @@ pub use json_lines::JsonLines;
 pub use json_lines::event_as_json;
 pub use metrics::Exposition;
 pub use metrics::write_metrics;
+#[cfg(feature = "parquet")]
+pub use parquet::Parquet;
+#[cfg(feature = "parquet")]
+pub use parquet::ParquetTable;
 pub use rows::RowFormat;
 pub use rows::RowNames;
 pub use rows::Rows;

@@ -779,3 +779,64 @@ fn the_schemas_know_every_field_and_can_say_no() {
     assert!(schemas.validate(&json!({"record": "connection", "id": 5}), line).is_err());
     assert!(schemas.validate(&json!({"record": "nothing"}), line).is_err());
 }
+
+#[cfg(feature = "parquet")]
+mod columnar {
+    use mutex_stats::formats::Parquet;
+    use mutex_stats::formats::ParquetTable;
+    use parquet::file::reader::FileReader;
+    use parquet::file::reader::SerializedFileReader;
+    use parquet::record::Field;
+
+    use super::*;
+
+    /// The records of a table by the names of their columns, in the words of CSV.
+    fn read(bytes: &[u8], table: ParquetTable) -> Vec<BTreeMap<String, String>> {
+        let mut file = Vec::new();
+        let mut parquet = Parquet::new(&mut file, table).expect("a vector takes everything");
+        visit(bytes, &mut parquet).expect("the image is whole");
+        drop(parquet);
+        let reader = SerializedFileReader::new(::bytes::Bytes::from(file)).expect("it is Parquet");
+        let text = |field: &Field| match field {
+            Field::Null => String::new(),
+            Field::ULong(integer) => integer.to_string(),
+            Field::Str(text) => text.replace(',', "|"),
+            other => panic!("{other} is neither text nor an integer"),
+        };
+        let row = |row: parquet::record::Row| {
+            row.get_column_iter().map(|(name, field)| (name.clone(), text(field))).collect()
+        };
+        let rows = reader.get_row_iter(None).expect("it has rows");
+        rows.map(|one| row(one.expect("it can be read"))).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn parquet_is_what_csv_is(image in any_image()) {
+            let bytes = bytes(&image);
+            for (table, same) in [
+                (ParquetTable::Connections, Table::Connections),
+                (ParquetTable::Fds, Table::Fds),
+                (ParquetTable::Alerts, Table::Alerts),
+            ] {
+                let words = |row: BTreeMap<String, String>| -> BTreeMap<String, String> {
+                    row.into_iter().map(|(name, text)| (name, text.replace(',', "|"))).collect()
+                };
+                let csv: Vec<_> = csv(&bytes, same).into_iter().map(words).collect();
+                prop_assert_eq!(read(&bytes, table), csv);
+            }
+        }
+    }
+
+    #[test]
+    fn more_records_than_a_group_holds() {
+        let mut image = balanced();
+        let connection = image.connections[0];
+        image.connections =
+            (1..40_000).map(|id| mutex_stats::Connection { id, ..connection }).collect();
+        let rows = read(&bytes(&image), ParquetTable::Connections);
+        assert_eq!(rows.len(), 39_999);
+        assert_eq!(rows[39_998]["id"], "39999");
+    }
+}

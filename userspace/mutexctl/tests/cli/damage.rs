@@ -152,8 +152,8 @@ fn a_folder_that_is_something_else() {
         host.fails(
             args,
             &format!(
-                "proc/{file} does not exist, although its directory does: another version of \
-                 MUTEX?"
+                "proc/{file} does not exist, although its directory does: MUTEX is being \
+                 unloaded, or is of another version"
             ),
         );
     }
