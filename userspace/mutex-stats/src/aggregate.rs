@@ -182,6 +182,12 @@ impl Aggregate {
         Aggregate { keys: keys.to_vec(), groups: BTreeMap::new(), others: Vec::new() }
     }
 
+    /// Whether it is by what only the owning fd knows of a connection.
+    #[must_use]
+    pub fn asks_for_owner(&self) -> bool {
+        self.keys.iter().any(|key| matches!(key, Key::Pid | Key::Command))
+    }
+
     /// The keys.
     #[must_use]
     pub fn keys(&self) -> &[Key] {

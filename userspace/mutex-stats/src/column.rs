@@ -212,6 +212,12 @@ impl<T: Fields + Default> Sort<T> {
         Ok(Sort { column, descending })
     }
 
+    /// Whether it is by what only the owning fd knows of a connection.
+    #[must_use]
+    pub fn asks_for_owner(&self) -> bool {
+        matches!(self.column.name(), "pid" | "command" | "inode" | "holders")
+    }
+
     /// What a record is ordered by. To be asked once a record: it takes its time.
     pub fn key(&self, record: &T) -> SortKey {
         SortKey { cell: self.column.cell(record), descending: self.descending }

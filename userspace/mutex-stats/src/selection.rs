@@ -24,16 +24,18 @@ use crate::Visitor;
 /// Takes an image and keeps its connections and fds, those that are wanted, each with its owner.
 ///
 /// Memory: 360 bytes a connection that is kept, 430 more while they are put in order, and 312 an fd
-/// that is kept or owns one. A filter that asks for owners keeps all connections until the fds have
-/// come.
+/// that is kept or owns one. A filter or an order that asks for owners keeps all connections until the
+/// fds have come; else no more than some of the first are kept if that is what is wanted.
 #[derive(Debug, Default)]
 pub struct Selection {
     header: Header,
     wanted: Filter,
     holders: Option<Holders>,
     connections: Vec<Connection>,
-    /// Ids of the fds that own one of `connections`.
-    owners: HashSet<u64>,
+    /// How many of the first connections are wanted, and in which order.
+    first: Option<(usize, Option<Sort<OwnedConnection>>)>,
+    /// Ids of the fds that own one of `connections`, when all of these have come.
+    owners: Option<HashSet<u64>>,
     fds: Vec<Fd>,
     /// Whether fds are wanted for themselves.
     all_fds: bool,
@@ -47,6 +49,14 @@ impl Selection {
     #[must_use]
     pub fn connections(filter: Filter, holders: Option<Holders>) -> Self {
         Selection { wanted: filter, holders, ..Selection::default() }
+    }
+
+    /// Keeps no more than `top` connections, the first in that order, if owners do not matter for it.
+    #[must_use]
+    pub fn first(self, sort: Option<&Sort<OwnedConnection>>, top: Option<usize>) -> Self {
+        let asks = self.wanted.asks_for_owner() || sort.is_some_and(Sort::asks_for_owner);
+        let first = top.filter(|_| !asks).map(|top| (top, sort.cloned()));
+        Selection { first, ..self }
     }
 
     /// Keeps fds, and no connections.
@@ -124,16 +134,34 @@ impl Selection {
             return;
         }
         if self.wanted.asks_for_owner() || self.wanted.connection(connection, None) {
-            if connection.fd != 0 {
-                self.owners.insert(connection.fd);
-            }
             self.connections.push(*connection);
+            if self.first.as_ref().is_some_and(|(top, _)| self.connections.len() / 2 > top + 500) {
+                self.forget();
+            }
         }
     }
 
+    /// Forgets the connections that are not among the first.
+    fn forget(&mut self) {
+        let Some((top, sort)) = &self.first else { return };
+        self.connections.sort_unstable_by_key(|connection| connection.id);
+        if let Some(sort) = sort {
+            let owned =
+                |connection: &Connection| OwnedConnection { connection: *connection, owner: None };
+            self.connections.sort_by_cached_key(|connection| sort.key(&owned(connection)));
+        }
+        self.connections.truncate(*top);
+    }
+
     fn fd(&mut self, mut fd: Fd) {
-        if !self.all_fds && !self.owners.contains(&fd.id) {
-            return;
+        if !self.all_fds {
+            if self.owners.is_none() {
+                self.forget();
+                self.owners = Some(self.connections.iter().map(|one| one.fd).collect());
+            }
+            if !self.owners.as_ref().is_some_and(|owners| owners.contains(&fd.id)) {
+                return;
+            }
         }
         if let Some(holders) = &self.holders {
             holders.complete(&mut fd);

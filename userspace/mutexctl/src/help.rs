@@ -64,7 +64,8 @@ is unknown. Ports of ICMP echo are its identifiers. p50 and p99 are percentiles 
 6 %; retrans are packets that TCP sent again, drops those that the kernel dropped; in/s and out/s
 are bytes a second, rounded. JSON and CSV are exact, say more, and are those of `mutexctl export`.
 JSON, JSON Lines and CSV of all fields are written as they are read, at any number of connections.
-Everything else needs memory: about 800 bytes a connection that is shown.
+Everything else needs memory: about 800 bytes a connection that is shown or, where a filter or an order
+asks for owners, that there is.
 
 Filters: terms that must all hold, such as 'protocol=tcp remote=10.0.0.0/8 port=80,443 uid!=0
 drops>=1'; numbers can be ranges, 1000-2000. Keys are protocol, family, address, local, remote,

@@ -76,6 +76,22 @@ fn connections_are_selected_by_themselves_and_by_their_owners() {
     let shown = top.iter().map(|owned| (owned.connection.id, owned.owner.as_ref().map(|o| o.pid)));
     assert_eq!(shown.collect::<Vec<_>>(), [(1, Some(10)), (2, Some(20))]);
 
+    // However few are kept on the way, they are the first of all.
+    let one = image.connections[0];
+    let connections = (1..5_000u64).map(|id| Connection {
+        id: (id * 2_654_435_761) % 100_000_007,
+        sent: Traffic { bytes: id % 7, ..Traffic::ZERO },
+        ..one
+    });
+    let many = Image { connections: connections.collect(), ..image.clone() };
+    for sort in [None, Some(&sort)] {
+        let all = || Selection::connections(Filter::default(), None);
+        let some = select(&many, all().first(sort, Some(20))).into_connections(sort, Some(20));
+        let mut every = select(&many, all()).into_connections(sort, None);
+        every.truncate(20);
+        assert_eq!(some, every);
+    }
+
     let filter = Filter::parse("pid>=20", Filtered::Fds).expect("it is a filter");
     let fds = select(&image, Selection::fds(filter, None)).into_fds(None, None);
     assert_eq!(fds.iter().map(|held| held.fd.id).collect::<Vec<_>>(), [8, 9]);

@@ -2,16 +2,23 @@
 
 //! `mutexctl aggregate`.
 
+use std::io;
+
 use mutex_stats::Aggregate;
+use mutex_stats::Block;
 use mutex_stats::Cell;
 use mutex_stats::Direction;
 use mutex_stats::Filter;
 use mutex_stats::Filtered;
 use mutex_stats::Group;
+use mutex_stats::Header;
 use mutex_stats::Key;
 use mutex_stats::Of;
+use mutex_stats::OwnedConnection;
+use mutex_stats::Part;
 use mutex_stats::Selection;
 use mutex_stats::Totals;
+use mutex_stats::Visitor;
 use mutex_stats::formats::RowNames;
 
 use super::list;
@@ -42,17 +49,21 @@ pub fn run(source: &Source, args: &AggregateArgs) -> Result<(), Failure> {
     let keys = Key::list(&args.by).map_err(Failure::usage)?;
     let filter = Filter::parse(&args.filter.join(" "), Filtered::Connections);
     let filter = filter.map_err(Failure::usage)?;
-    let is_whole = filter.is_empty();
-    let mut selection = Selection::connections(filter, list::holders(source));
-    source.visit(&mut selection, &"")?;
-
     let mut aggregate = Aggregate::by(&keys);
-    if is_whole {
-        // What belongs to no listed connection belongs to no filter either.
-        aggregate.closed(selection.closed(), 0);
-        selection.untracked().iter().for_each(|untracked| aggregate.untracked(untracked));
+    if aggregate.asks_for_owner() || filter.asks_for_owner() {
+        let is_whole = filter.is_empty();
+        let mut selection = Selection::connections(filter, list::holders(source));
+        source.visit(&mut selection, &"")?;
+        if is_whole {
+            aggregate.closed(selection.closed(), 0);
+            selection.untracked().iter().for_each(|untracked| aggregate.untracked(untracked));
+        }
+        selection.into_connections(None, None).iter().for_each(|one| aggregate.add(one));
+    } else {
+        let mut adding = Adding { aggregate, filter };
+        source.visit(&mut adding, &"")?;
+        aggregate = adding.aggregate;
     }
-    selection.into_connections(None, None).iter().for_each(|one| aggregate.add(one));
 
     let groups = aggregate.into_groups();
     let groups = match args.top {
@@ -67,6 +78,40 @@ pub fn run(source: &Source, args: &AggregateArgs) -> Result<(), Failure> {
     let names = RowNames { list: "groups", one: "group" };
     let target = Target::new(args.output.output.as_deref());
     Cells { names, columns, rows }.write(args.format, &target)
+}
+
+/// Adds connections up as the image streams by.
+struct Adding {
+    aggregate: Aggregate,
+    filter: Filter,
+}
+
+impl Visitor for Adding {
+    fn header(&mut self, _: &Header, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn block(&mut self, block: &Block<'_>) -> io::Result<()> {
+        // What belongs to no listed connection belongs to no filter either.
+        let is_whole = self.filter.is_empty();
+        match block.part() {
+            Part::Connections(records) => records
+                .filter(|connection| self.filter.connection(connection, None))
+                .for_each(|connection| {
+                    self.aggregate.add(&OwnedConnection { connection, owner: None });
+                }),
+            Part::Closed(totals) if is_whole => self.aggregate.closed(&totals, 0),
+            Part::Untracked(mut records) if is_whole => {
+                records.by_ref().for_each(|untracked| self.aggregate.untracked(&untracked));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The first groups, and one that is all others of connections, so that the sum stays.

@@ -63,7 +63,8 @@ impl Listed for Connections {
         query: &Query<Self>,
     ) -> Result<(Header, Vec<OwnedConnection>), Failure> {
         let holders = list::holders(source);
-        let mut selection = Selection::connections(query.filter.clone(), holders);
+        let mut selection = Selection::connections(query.filter.clone(), holders)
+            .first(query.sort.as_ref(), query.top);
         let header = source.visit(&mut selection, &"")?;
         Ok((header, selection.into_connections(query.sort.as_ref(), query.top)))
     }
