@@ -145,7 +145,7 @@ pub fn follow(source: &Source, list: &List) -> Result<(), Failure> {
     let mut shown = 0;
     let mut newest = alerts.last().map_or(0, |alert| alert.number);
     let mut missed = 0;
-    target.write(|output| {
+    target.write_on(|output| {
         let mut lines = Lines::new(output, format, &target)?;
         for alert in &alerts {
             lines.add(alert)?;

@@ -35,7 +35,7 @@ pub fn run(proc: &Path, args: &EventsArgs) -> Result<(), Failure> {
     let mut events = Events::open(&proc, &filter).map_err(failed)?;
     let target = Target::new(args.output.output.as_deref());
     let (mut shown, mut lost) = (0, 0);
-    target.write(|output| {
+    target.write_on(|output| {
         while args.count.is_none_or(|count| shown < count) {
             let Some(event) = events.next_event(None).map_err(failed)? else { break };
             if event.lost > lost {

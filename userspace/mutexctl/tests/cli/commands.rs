@@ -266,6 +266,10 @@ fn events_are_shown_as_they_come() {
     );
     assert_eq!((&found[1]["id"], &found[1]["sent"]["bytes"]), (&1.into(), &1000.into()));
     assert_eq!(lines(&host.output(&["events", "--count", "1", "--format", "jsonl"])).len(), 1);
+    host.write("kept", "old, and longer than what takes its place: ".repeat(100));
+    assert_eq!(host.output(&["events", "--count", "1", "-o", "kept"]), "");
+    let first = include_str!("expected/events.txt").lines().next().expect("there is one");
+    assert_eq!(host.read("kept"), format!("{first}\n").as_bytes());
     host.output(&["events", "--count", "0", "kind=end", "--filter", "port=80"]);
     assert!(host.read("proc/events").starts_with(b"kind=end port=80"));
     let wrong = host.run(&["events", "kind=nonsense"]);
