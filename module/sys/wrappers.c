@@ -125,10 +125,13 @@ static DEFINE_PER_CPU_ALIGNED(struct here, heres);
 
 static __always_inline void deliver(struct mutex_view *view)
 {
+	/* What is received comes with bottom halves off, which is all there is to pinning. */
+	bool pinned = !IS_ENABLED(CONFIG_PREEMPT_RT) && softirq_count();
 	struct here *here;
 	unsigned long tick;
 
-	mutex_pin();
+	if (!pinned)
+		mutex_pin();
 	here = this_cpu_ptr(&heres);
 	/* The coarse clock goes on with the tick, so most packets need not ask it. One that comes
 	 * between the tick and the clock has the last tick's time. */
@@ -142,7 +145,8 @@ static __always_inline void deliver(struct mutex_view *view)
 		hook_calls->watched_packet(hook_context, here->area, view);
 	else
 		hook_calls->packet(hook_context, here->area, view);
-	mutex_unpin();
+	if (!pinned)
+		mutex_unpin();
 }
 
 void mutex_watch_packets(bool watch)
@@ -1065,7 +1069,11 @@ int mutex_reader_netns(__u32 *netns)
 void *mutex_memory_allocate(__u64 bytes)
 {
 	/* Fail rather than let the OOM killer make room for a large table. */
-	return __vmalloc(bytes, GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
+	gfp_t how = GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN | __GFP_RETRY_MAYFAIL;
+
+	/* At a million connections most of a packet's time is finding pages, of which there are fewer
+	 * if they are large. What rounding up to one takes is a sixteenth at most. */
+	return bytes >= 16 * PMD_SIZE ? vmalloc_huge(bytes, how) : __vmalloc(bytes, how);
 }
 
 void mutex_memory_free(void *memory)
