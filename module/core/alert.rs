@@ -187,7 +187,7 @@ impl<S: Deref<Target = [Slot]>> Alerts<S> {
         loop {
             let before = self.clearing.sequence.load(Acquire);
             if before & 1 == 0 {
-                let (overwritten, _) = self.sum();
+                let overwritten = self.overwritten_at(self.last());
                 fence(Acquire);
                 if self.clearing.sequence.load(Relaxed) == before {
                     return overwritten;
@@ -197,12 +197,11 @@ impl<S: Deref<Target = [Slot]>> Alerts<S> {
         }
     }
 
-    /// How many are overwritten, and the number of the latest alert at that moment.
-    fn sum(&self) -> (u64, u64) {
+    /// How many are overwritten once `last` is the latest.
+    fn overwritten_at(&self, last: u64) -> u64 {
         let cleared = self.clearing.up_to.load(Relaxed);
-        let since_then = |last: u64| last.saturating_sub(self.size()).saturating_sub(cleared);
-        let last = self.last();
-        (self.clearing.overwritten.load(Relaxed).wrapping_add(since_then(last)), last)
+        let since_then = last.saturating_sub(self.size()).saturating_sub(cleared);
+        self.clearing.overwritten.load(Relaxed).wrapping_add(since_then)
     }
 
     /// Hides all alerts up to now. Numbers go on.
@@ -220,8 +219,10 @@ impl<S: Deref<Target = [Slot]>> Alerts<S> {
         }
         // Readers must not see a new number below an even old sequence.
         fence(Release);
-        let (overwritten, last) = self.sum();
-        clearing.overwritten.store(overwritten, Relaxed);
+        // Not a load, which could give less than a reader has seen already. Numbers that are taken after this
+        // show their readers that somebody is clearing, so they look again.
+        let last = self.last.fetch_add(0, Relaxed);
+        clearing.overwritten.store(self.overwritten_at(last), Relaxed);
         clearing.up_to.store(last, Relaxed);
         clearing.sequence.store(sequence.wrapping_add(2), Release);
     }
