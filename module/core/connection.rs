@@ -2,13 +2,6 @@
 
 //! The record of a connection.
 
-use core::sync::atomic::AtomicU32;
-use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::AcqRel;
-use core::sync::atomic::Ordering::Acquire;
-use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::Ordering::Release;
-
 use crate::abi::*;
 use crate::arena::Linked;
 use crate::counters::Direction;
@@ -18,6 +11,12 @@ use crate::key::Key;
 use crate::parse::tcp_flag;
 use crate::parse::Signal;
 use crate::state::State;
+use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::Ordering::AcqRel;
+use crate::sync::atomic::Ordering::Acquire;
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::atomic::Ordering::Release;
 use crate::timing::Timing;
 
 /// State and flags of a connection, in one word so that they change together.
@@ -144,6 +143,7 @@ pub(crate) struct Details {
 }
 
 /// What `include/mutex.h` says of a mapped record, which is this record itself.
+#[cfg(not(loom))]
 const _: () = {
     use core::mem::offset_of;
     type Live = mutex_live_connection;

@@ -2,6 +2,7 @@
 
 //! What each CPU has for itself.
 
+use core::array;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -95,7 +96,7 @@ pub struct DropCounter {
 
 impl Default for DropCounter {
     fn default() -> Self {
-        DropCounter { reasons: [const { Counter::new() }; DropCounter::REASONS] }
+        DropCounter { reasons: array::from_fn(|_| Counter::default()) }
     }
 }
 

@@ -7,16 +7,16 @@
 //! wanders over more than two or three of them.
 
 use core::ops::Deref;
-use core::sync::atomic::AtomicU16;
-use core::sync::atomic::AtomicU32;
-use core::sync::atomic::Ordering::Acquire;
-use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::Ordering::Release;
 
 use crate::abi::*;
 use crate::arena::Arena;
 use crate::arena::Linked;
 use crate::counters::Counter;
+use crate::sync::atomic::AtomicU16;
+use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::Ordering::Acquire;
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::atomic::Ordering::Release;
 
 /// Steps of an octave.
 pub const STEPS: usize = MUTEX_LATENCY_STEPS as usize;

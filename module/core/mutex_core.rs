@@ -16,8 +16,8 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
-#[cfg(test)]
-#[macro_use]
+#[cfg(any(test, loom))]
+#[cfg_attr(test, macro_use)]
 extern crate std;
 
 pub mod abi;
@@ -43,8 +43,10 @@ pub mod parse;
 pub mod quality;
 pub mod rate;
 pub mod report;
+pub mod seqlock;
 pub mod snapshot;
 pub mod state;
+pub mod sync;
 pub mod text;
 pub mod threshold;
 pub mod timing;

@@ -2,15 +2,7 @@
 
 //! How well a connection or an fd fares: latency, retransmissions, errors, drops, peaks.
 
-use core::hint::spin_loop;
 use core::ops::Deref;
-use core::sync::atomic::fence;
-use core::sync::atomic::AtomicU32;
-use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::AcqRel;
-use core::sync::atomic::Ordering::Acquire;
-use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::Ordering::Release;
 
 use crate::abi::*;
 use crate::cpu::Pinned;
@@ -20,6 +12,12 @@ use crate::latency::Place;
 use crate::latency::Pool;
 use crate::latency::Span;
 use crate::rate::Rates;
+use crate::seqlock::SeqLock;
+use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::Ordering::AcqRel;
+use crate::sync::atomic::Ordering::Acquire;
+use crate::sync::atomic::Ordering::Relaxed;
 use crate::threshold::Armed;
 
 /// What went wrong, other than a drop or a retransmission.
@@ -66,14 +64,13 @@ const DROPS: usize = MUTEX_CONNECTION_DROPS as usize;
 
 /// The record. All changes are atomic, and none is lost.
 ///
-/// Samples of latency change several words, so `sequence` is a lock and a version at once, as that of
-/// a [`crate::counters::Flow`]: odd while somebody whom nothing interrupts counts a sample.
+/// Samples of latency change several words, so `sequence` is around them.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct Quality {
     samples: AtomicU64,
     retransmitted_bytes: AtomicU64,
-    sequence: AtomicU32,
+    sequence: SeqLock,
     /// The first octave of the histogram.
     histogram: AtomicU32,
     last: AtomicU32,
@@ -178,22 +175,6 @@ impl Quality {
         self.armed.reset();
     }
 
-    /// Enters as the only one who changes latency; gives the sequence to leave with.
-    fn enter(&self) -> u32 {
-        let mut sequence = self.sequence.load(Relaxed) & !1;
-        while let Err(seen) = self.sequence.compare_exchange_weak(
-            sequence,
-            sequence.wrapping_add(1),
-            Acquire,
-            Relaxed,
-        ) {
-            spin_loop();
-            sequence = seen & !1;
-        }
-        fence(Release);
-        sequence.wrapping_add(2)
-    }
-
     /// Takes over what a connection had before it belonged to this fd. What comes to it at the same
     /// moment may be missing here.
     pub(crate) fn inherit<O: Deref<Target = [Octave]>>(
@@ -224,7 +205,7 @@ impl Quality {
         let mut histogram = Histogram::default();
         from.histogram(pool, &mut histogram);
         let samples = from.samples.load(Relaxed);
-        let sequence = self.enter();
+        let writing = self.sequence.write();
         let word = |word: &AtomicU32| word.load(Relaxed);
         let before = self.samples.load(Relaxed);
         if before == 0 {
@@ -238,7 +219,7 @@ impl Quality {
             pool.count(&self.histogram, place, count.min(u32::MAX.into()) as u32);
         }
         self.samples.store(before.wrapping_add(samples), Relaxed);
-        self.sequence.store(sequence, Release);
+        drop(writing);
     }
 
     /// Counts a sample, and returns the smoothed average with whether the histogram had room.
@@ -248,7 +229,7 @@ impl Quality {
         pool: &Pool<O>,
         sample: &Sample,
     ) -> (Span, bool) {
-        let sequence = self.enter();
+        let writing = self.sequence.write();
         let samples = self.samples.load(Relaxed);
         let span = sample.span.0;
         let average = match (sample.average, samples) {
@@ -269,7 +250,7 @@ impl Quality {
         }
         let placed = pool.count(&self.histogram, Place::of(sample.span), 1);
         self.samples.store(samples.wrapping_add(1), Relaxed);
-        self.sequence.store(sequence, Release);
+        drop(writing);
         (Span(average), placed)
     }
 
@@ -321,28 +302,13 @@ impl Quality {
         pool.give_back(&self.histogram);
     }
 
-    /// What `copy` makes of the words of latency, all of one moment.
-    fn consistently<T>(&self, mut copy: impl FnMut() -> T) -> T {
-        loop {
-            let before = self.sequence.load(Acquire);
-            if before & 1 == 0 {
-                let copied = copy();
-                fence(Acquire);
-                if self.sequence.load(Relaxed) == before {
-                    return copied;
-                }
-            }
-            spin_loop();
-        }
-    }
-
     /// Gathers the histogram. Its owner is not collected meanwhile.
     pub(crate) fn histogram<O: Deref<Target = [Octave]>>(
         &self,
         pool: &Pool<O>,
         histogram: &mut Histogram,
     ) {
-        self.consistently(|| pool.gather(&self.histogram, histogram));
+        self.sequence.read(|| pool.gather(&self.histogram, histogram));
     }
 
     /// The drops by reason.
@@ -391,7 +357,7 @@ impl Quality {
     #[inline(never)] // Only who has samples needs the room for a histogram.
     fn latency<O: Deref<Target = [Octave]>>(&self, pool: &Pool<O>) -> mutex_latency {
         let mut histogram = Histogram::default();
-        let (samples, [last, average, min, max]) = self.consistently(|| {
+        let (samples, [last, average, min, max]) = self.sequence.read(|| {
             let spans = [&self.last, &self.average, &self.min, &self.max];
             let spans = spans.map(|word| Span(word.load(Relaxed)).nanoseconds());
             pool.gather(&self.histogram, &mut histogram);
