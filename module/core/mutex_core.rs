@@ -28,6 +28,7 @@ pub mod config;
 pub mod connection;
 pub mod counters;
 pub mod cpu;
+pub mod crc;
 pub mod engine;
 pub mod fd;
 pub mod filter;

@@ -16,6 +16,7 @@ use crate::abi::*;
 use crate::connection::Meta;
 use crate::counters::Totals;
 use crate::cpu::DropCounter;
+use crate::crc::crc32;
 use crate::engine::Engine;
 use crate::engine::Memory;
 use crate::fd::FdSums;
@@ -358,16 +359,15 @@ impl Image {
 
     /// Writes the next piece to the start of `out`, of at least [`BLOCK_BYTES`].
     ///
-    /// `cursor` shows what `origin` says, and is at its beginning the first time; `crc` is CRC-32
-    /// (IEEE 802.3). The caller holds the ledger's lock, not inside an RCU read
-    /// side. Too small an `out` ends the image early, which its reader notices.
+    /// `cursor` shows what `origin` says, and is at its beginning the first time. The caller holds
+    /// the ledger's lock, not inside an RCU read side. Too small an `out` ends the image early, which
+    /// its reader notices.
     pub fn next<M: Memory, S: DerefMut<Target = [FdSums]>>(
         &mut self,
         engine: &Engine<M>,
         ledger: &Ledger,
         cursor: &mut Cursor<S>,
         out: &mut [u8],
-        crc: impl Fn(&[u8]) -> u32,
     ) -> Piece {
         let moment = self.origin.moment;
         let mut block = Block::new(out);
@@ -387,7 +387,7 @@ impl Image {
                     reserved: 0,
                     crc: 0,
                 };
-                return self.written(sealed_header(header, out, crc));
+                return self.written(sealed_header(header, out));
             }
             Phase::Status => {
                 self.phase = Phase::TotalsBefore;
@@ -466,7 +466,7 @@ impl Image {
             }
             Phase::Done => return Piece::Done,
         }
-        let bytes = block.seal(crc);
+        let bytes = block.seal();
         self.written(bytes)
     }
 
@@ -484,13 +484,9 @@ impl Image {
     }
 }
 
-fn sealed_header(
-    mut header: mutex_header,
-    out: &mut [u8],
-    crc: impl Fn(&[u8]) -> u32,
-) -> Option<usize> {
+fn sealed_header(mut header: mutex_header, out: &mut [u8]) -> Option<usize> {
     header.put(out)?;
-    header.crc = crc(out.get(..mutex_header::SIZE)?);
+    header.crc = crc32(out.get(..mutex_header::SIZE)?);
     header.put(out)?;
     Some(mutex_header::SIZE)
 }
@@ -530,7 +526,7 @@ impl<'a> Block<'a> {
 
     /// Puts the header in front and returns the block's length: 0 without records, `None` if they
     /// found no room.
-    fn seal(mut self, crc: impl Fn(&[u8]) -> u32) -> Option<usize> {
+    fn seal(mut self) -> Option<usize> {
         if self.overflowed {
             return None;
         }
@@ -539,7 +535,7 @@ impl<'a> Block<'a> {
         }
         self.header.count = self.count;
         self.header.put(self.out)?;
-        self.header.crc = crc(self.out.get(..self.length)?);
+        self.header.crc = crc32(self.out.get(..self.length)?);
         self.header.put(self.out)?;
         Some(self.length)
     }

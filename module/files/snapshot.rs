@@ -106,7 +106,7 @@ impl State {
         let engine = self.reader.books().engine();
         while self.end == 0 {
             let piece = self.reader.with_cursor(|ledger, cursor| {
-                image.next(engine, ledger, cursor, block, host::crc32)
+                image.next(engine, ledger, cursor, block)
             })?;
             match piece {
                 Piece::Bytes(bytes) => self.end = bytes,

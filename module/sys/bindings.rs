@@ -514,9 +514,6 @@ unsafe extern "C" {
     pub fn mutex_random(bytes: *mut ::core::ffi::c_void, length: __u64);
 }
 unsafe extern "C" {
-    pub fn mutex_crc32(bytes: *const __u8, length: __u64) -> __u32;
-}
-unsafe extern "C" {
     pub fn mutex_now() -> __u64;
 }
 unsafe extern "C" {

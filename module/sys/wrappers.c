@@ -3,7 +3,6 @@
 
 #include <linux/cgroup.h>
 #include <linux/cpumask.h>
-#include <linux/crc32.h>
 #include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/irq_work.h>
@@ -1132,11 +1131,6 @@ void mutex_grace_period(void)
 void mutex_random(void *bytes, __u64 length)
 {
 	get_random_bytes(bytes, length);
-}
-
-__u32 mutex_crc32(const __u8 *bytes, __u64 length)
-{
-	return ~crc32_le(~0, bytes, length);
 }
 
 __u64 mutex_now_exact(void)

@@ -235,7 +235,6 @@ void mutex_unpin(void);
 void mutex_grace_period(void);
 
 void mutex_random(void *bytes, __u64 length);
-__u32 mutex_crc32(const __u8 *bytes, __u64 length);
 /* Nanoseconds since boot, to the tick. */
 __u64 mutex_now(void);
 /* Nanoseconds since boot, exactly. */
