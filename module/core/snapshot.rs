@@ -111,6 +111,7 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
         mut copy: impl FnMut(&mutex_connection),
     ) -> bool {
         let arena = engine.connections();
+        let mut histogram = Histogram::default();
         let mut copied = 0;
         for _ in 0..BLOCK_LOOKS {
             if self.next_connection >= arena.ever_used_end() {
@@ -125,8 +126,14 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
             }
             let fd = connection.fd();
             let number = self.next_connection - 1;
-            let wire =
-                engine.owned_connection_to_wire(number, connection, fd, self.offset, self.now);
+            let wire = engine.owned_connection_to_wire(
+                number,
+                connection,
+                fd,
+                self.offset,
+                self.now,
+                &mut histogram,
+            );
             if let Some(sums) = fd.and_then(|fd| self.sums.get_mut(fd as usize)) {
                 sums.sent.add(&wire.sent);
                 sums.received.add(&wire.received);
@@ -228,9 +235,9 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
                 record.scope = MUTEX_SCOPE_GLOBAL;
                 engine.latency_histogram(&mut histogram);
             }
-            for (octave, samples) in histogram.0.iter().enumerate() {
+            for (octave, samples) in histogram.octaves() {
                 if samples.iter().any(|count| *count != 0) {
-                    record.octave = octave as u32;
+                    record.octave = octave.into();
                     record.samples = *samples;
                     copy(&record);
                     copied += 1;

@@ -34,7 +34,6 @@ use mutex_stats::Direction;
 use mutex_stats::Image;
 use mutex_stats::visit;
 
-
 /// A host with one CPU, which nothing interrupts.
 #[derive(Default)]
 struct OneCpu(Cpu);
