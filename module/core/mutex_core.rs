@@ -24,6 +24,7 @@ pub mod abi;
 pub mod alarm;
 pub mod alert;
 pub mod arena;
+pub mod ascii;
 pub mod config;
 pub mod connection;
 pub mod counters;

@@ -761,6 +761,7 @@ static const struct seq_operations text_items = {
 static int text_open(struct inode *inode, struct file *opened)
 {
 	const struct mutex_file *file = pde_data(inode);
+	struct seq_file *seq;
 	void *state;
 	int error;
 
@@ -772,7 +773,13 @@ static int text_open(struct inode *inode, struct file *opened)
 		file->text->close(state);
 		return error;
 	}
-	((struct seq_file *)opened->private_data)->private = state;
+	seq = opened->private_data;
+	seq->private = state;
+	/* Without it seq_file makes do with a page. */
+	if (file->text->room)
+		seq->buf = kvmalloc(file->text->room, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (seq->buf)
+		seq->size = file->text->room;
 	return 0;
 }
 
@@ -1046,9 +1053,17 @@ bool mutex_may_log(void)
 	return __ratelimit(&limit);
 }
 
-void mutex_seq_write(struct seq_file *seq, const void *bytes, __u64 length)
+char *mutex_seq_room(struct seq_file *seq, __u64 *bytes)
 {
-	seq_write(seq, bytes, length);
+	char *room;
+
+	*bytes = seq_get_buf(seq, &room);
+	return room;
+}
+
+void mutex_seq_written(struct seq_file *seq, __s32 bytes)
+{
+	seq_commit(seq, bytes);
 }
 
 int mutex_reader_netns(__u32 *netns)
