@@ -28,7 +28,7 @@ use crate::parse::Untracked;
 use crate::wire::Wire;
 
 /// Records in a block at the most; copied under the ledger's lock.
-const BLOCK_RECORDS: u32 = 64;
+const BLOCK_RECORDS: u32 = 256;
 
 /// Records looked at, in use or not, before the ledger's lock is let go.
 const BLOCK_LOOKS: u32 = 1024;
@@ -522,9 +522,10 @@ impl<'a> Block<'a> {
     fn push<T: Wire>(&mut self, kind: u32, record: &T) {
         self.header.kind = kind as u16;
         self.header.record_size = T::SIZE as u32;
-        match self.out.get_mut(self.length..).and_then(|room| record.put(room)) {
+        let end = self.length + T::SIZE;
+        match self.out.get_mut(self.length..end).and_then(|room| record.put(room)) {
             Some(_) => {
-                self.length += T::SIZE;
+                self.length = end;
                 self.count += 1;
             }
             None => self.overflowed = true,

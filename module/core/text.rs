@@ -111,6 +111,7 @@ pub const ALERT_COLUMNS: [&str; 17] = [
 ];
 
 /// Shows an address of a record: IPv4 where it is one and `family` says so.
+#[derive(Clone, Copy)]
 pub struct Address {
     /// 4 or 6.
     pub family: u8,
