@@ -322,11 +322,12 @@ impl Quality {
         })
     }
 
-    /// The record for userspace.
+    /// The record for userspace. `histogram` is room for the way.
     pub(crate) fn to_wire<O: Deref<Target = [Octave]>>(
         &self,
         pool: &Pool<O>,
         rates: &Rates,
+        histogram: &mut Histogram,
     ) -> mutex_quality {
         let faults: [u64; Fault::COUNT] = core::array::from_fn(|i| {
             self.faults.get(i).map_or(0, |count| count.load(Relaxed).into())
@@ -337,7 +338,7 @@ impl Quality {
         mutex_quality {
             latency: match self.samples.load(Relaxed) {
                 0 => mutex_latency::default(),
-                _ => self.latency(pool),
+                _ => self.latency(pool, histogram),
             },
             retransmitted_packets: self.retransmitted.load(Relaxed).into(),
             retransmitted_bytes: self.retransmitted_bytes.load(Relaxed),
@@ -354,26 +355,29 @@ impl Quality {
         }
     }
 
-    #[inline(never)] // Only who has samples needs the room for a histogram.
-    fn latency<O: Deref<Target = [Octave]>>(&self, pool: &Pool<O>) -> mutex_latency {
-        let mut histogram = Histogram::default();
+    fn latency<O: Deref<Target = [Octave]>>(
+        &self,
+        pool: &Pool<O>,
+        histogram: &mut Histogram,
+    ) -> mutex_latency {
         let (samples, [last, average, min, max]) = self.sequence.read(|| {
             let spans = [&self.last, &self.average, &self.min, &self.max];
             let spans = spans.map(|word| Span(word.load(Relaxed)).nanoseconds());
-            pool.gather(&self.histogram, &mut histogram);
+            pool.gather(&self.histogram, histogram);
             (self.samples.load(Relaxed), spans)
         });
         // No percentile lies outside, however wide its step is.
-        let percentile = |percent| histogram.percentile(percent).clamp(min, max.max(min));
+        let [p50, p95, p99] =
+            histogram.percentiles([50, 95, 99]).map(|value| value.clamp(min, max.max(min)));
         mutex_latency {
             samples,
             last_ns: last,
             average_ns: average,
             min_ns: min,
             max_ns: max,
-            p50_ns: percentile(50),
-            p95_ns: percentile(95),
-            p99_ns: percentile(99),
+            p50_ns: p50,
+            p95_ns: p95,
+            p99_ns: p99,
         }
     }
 }

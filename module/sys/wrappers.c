@@ -3,7 +3,6 @@
 
 #include <linux/cgroup.h>
 #include <linux/cpumask.h>
-#include <linux/crc32.h>
 #include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/irq_work.h>
@@ -766,6 +765,7 @@ static const struct seq_operations text_items = {
 static int text_open(struct inode *inode, struct file *opened)
 {
 	const struct mutex_file *file = pde_data(inode);
+	struct seq_file *seq;
 	void *state;
 	int error;
 
@@ -777,7 +777,13 @@ static int text_open(struct inode *inode, struct file *opened)
 		file->text->close(state);
 		return error;
 	}
-	((struct seq_file *)opened->private_data)->private = state;
+	seq = opened->private_data;
+	seq->private = state;
+	/* Without it seq_file makes do with a page. */
+	if (file->text->room)
+		seq->buf = kvmalloc(file->text->room, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (seq->buf)
+		seq->size = file->text->room;
 	return 0;
 }
 
@@ -1051,9 +1057,17 @@ bool mutex_may_log(void)
 	return __ratelimit(&limit);
 }
 
-void mutex_seq_write(struct seq_file *seq, const void *bytes, __u64 length)
+char *mutex_seq_room(struct seq_file *seq, __u64 *bytes)
 {
-	seq_write(seq, bytes, length);
+	char *room;
+
+	*bytes = seq_get_buf(seq, &room);
+	return room;
+}
+
+void mutex_seq_written(struct seq_file *seq, __s32 bytes)
+{
+	seq_commit(seq, bytes);
 }
 
 int mutex_reader_netns(__u32 *netns)
@@ -1140,11 +1154,6 @@ void mutex_grace_period(void)
 void mutex_random(void *bytes, __u64 length)
 {
 	get_random_bytes(bytes, length);
-}
-
-__u32 mutex_crc32(const __u8 *bytes, __u64 length)
-{
-	return ~crc32_le(~0, bytes, length);
 }
 
 __u64 mutex_now_exact(void)

@@ -5,11 +5,11 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::io::BufReader;
 use std::path::Path;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
+use mutex_stats::Ahead;
 use mutex_stats::Block;
 use mutex_stats::Error;
 use mutex_stats::Header;
@@ -47,8 +47,13 @@ impl Source {
         target: &impl fmt::Display,
     ) -> Result<Header, Failure> {
         let result = match self {
-            Source::Kernel(proc) => proc.snapshot().and_then(|reader| reader.visit(visitor)),
-            Source::File(path) => visit(open(path)?, visitor),
+            Source::Kernel(proc) => proc
+                .open(mutex_stats::File::Snapshot)
+                .and_then(|file| visit(Ahead::new(file).map_err(Error::Read)?, visitor)),
+            Source::File(path) => {
+                let file = open(path)?;
+                Ahead::new(file).map_err(Error::Read).and_then(|ahead| visit(ahead, visitor))
+            }
             Source::Input => visit(io::stdin().lock(), visitor),
         };
         result.map_err(|error| match error {
@@ -91,18 +96,15 @@ pub fn kernel_failure(error: Error, proc: &Proc, file: mutex_stats::File) -> Fai
     .into()
 }
 
-fn open(path: &Path) -> Result<BufReader<File>, Failure> {
+fn open(path: &Path) -> Result<File, Failure> {
     let cannot = |why| Failure::from(anyhow!("cannot read {}: {why}", path.display()));
     let file = File::open(path).map_err(|error| cannot(reason(&error)))?;
     let is_folder = file.metadata().is_ok_and(|metadata| metadata.is_dir());
     if is_folder {
         return Err(cannot("it is a directory".into()));
     }
-    Ok(BufReader::with_capacity(BUFFER, file))
+    Ok(file)
 }
-
-/// Bytes that are read at a time.
-const BUFFER: usize = 128 << 10;
 
 struct Nothing;
 
