@@ -427,6 +427,11 @@ impl<F: StreamFile> StreamCalls<F> {
     unsafe extern "C" fn close(state: *mut c_void) {
         // SAFETY: `state` comes from `open`, pinned there, and this is the last call with it.
         drop(unsafe { Pin::new_unchecked(KBox::from_raw(state.cast::<F>())) });
+        // SAFETY: None, for it is gone: a use after it was freed.
+        #[cfg(mutex_seeded)]
+        unsafe {
+            state.cast::<u8>().read_volatile()
+        };
     }
 
     /// # Safety
