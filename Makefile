@@ -14,7 +14,7 @@ share = $(DESTDIR)$(PREFIX)/share
 modules = $(DESTDIR)/lib/modules/$(release)
 as_root = $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: all module tools load unload install demo test bench vm clean help
+.PHONY: all module tools load unload install demo test fuzz bench vm clean help
 .NOTPARALLEL:
 
 all: module tools ## mutex.ko for the running kernel (or KDIR=...), and the tools
@@ -45,6 +45,9 @@ demo: ## everything once in a virtual machine: build, load, real traffic, export
 
 test: ## every test of the project
 	@scripts/test
+
+fuzz: ## parsers and decoders, fed by a fuzzer for five minutes; goes on where the last one stopped
+	@tests/fuzz/run --seconds 60 $(ARGS)
 
 bench: ## what it costs, beside everybody else (25 minutes; ARGS=--quick takes five)
 	@tests/bench/run $(ARGS)

@@ -131,6 +131,8 @@ impl Books {
 
     /// Changes the configuration, one caller at a time.
     pub(crate) fn change_config<R>(&self, change: impl FnOnce(&Config) -> R) -> R {
+        #[cfg(mutex_seeded)]
+        let _in_the_wrong_order = self.shelf.lock();
         let _one_at_a_time = self.sweeper.lock();
         change(self.engine.config())
     }

@@ -6,23 +6,23 @@
 //! `n % size` until number `n + size` takes its place. So a reader that knows where it has stopped
 //! can name every alert that it missed.
 
-use core::hint::spin_loop;
 use core::ops::Deref;
-use core::sync::atomic::fence;
-use core::sync::atomic::AtomicU32;
-use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::Acquire;
-use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::Ordering::Release;
 
 use crate::abi::mutex_alert;
 use crate::cpu::Pinned;
+use crate::seqlock::SeqLock;
+use crate::sync::atomic::fence;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::Ordering::Acquire;
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::atomic::Ordering::Release;
+use crate::sync::hint::spin_loop;
 use crate::wire::Wire;
 
-/// Words of an alert.
-const WORDS: usize = mutex_alert::SIZE / size_of::<u64>();
+/// Words of an alert. A model looks at the first few.
+const WORDS: usize = if cfg!(loom) { 3 } else { mutex_alert::SIZE / size_of::<u64>() };
 
-const _: () = assert!(WORDS * size_of::<u64>() == mutex_alert::SIZE);
+const _: () = assert!(mutex_alert::SIZE % size_of::<u64>() == 0);
 
 /// Room for one alert; all zero is empty.
 ///
@@ -97,10 +97,10 @@ pub enum Read {
     NotYet,
 }
 
-/// What was cleared: `sequence` is odd while the others change, as in [`crate::counters::Flow`].
+/// What was cleared.
 #[derive(Debug, Default)]
 struct Clearing {
-    sequence: AtomicU32,
+    sequence: SeqLock,
     /// The last number that was.
     up_to: AtomicU64,
     /// How many had been overwritten by then.
@@ -184,46 +184,26 @@ impl<S: Deref<Target = [Slot]>> Alerts<S> {
     /// How many nobody can read any more because newer ones took their places. Those that were
     /// cleared before that do not count.
     pub fn overwritten(&self) -> u64 {
-        loop {
-            let before = self.clearing.sequence.load(Acquire);
-            if before & 1 == 0 {
-                let (overwritten, _) = self.sum();
-                fence(Acquire);
-                if self.clearing.sequence.load(Relaxed) == before {
-                    return overwritten;
-                }
-            }
-            spin_loop();
-        }
+        self.clearing.sequence.read(|| self.overwritten_at(self.last()))
     }
 
-    /// How many are overwritten, and the number of the latest alert at that moment.
-    fn sum(&self) -> (u64, u64) {
+    /// How many are overwritten once `last` is the latest.
+    fn overwritten_at(&self, last: u64) -> u64 {
         let cleared = self.clearing.up_to.load(Relaxed);
-        let since_then = |last: u64| last.saturating_sub(self.size()).saturating_sub(cleared);
-        let last = self.last();
-        (self.clearing.overwritten.load(Relaxed).wrapping_add(since_then(last)), last)
+        let since_then = last.saturating_sub(self.size()).saturating_sub(cleared);
+        self.clearing.overwritten.load(Relaxed).wrapping_add(since_then)
     }
 
     /// Hides all alerts up to now. Numbers go on.
     pub fn clear(&self, _pinned: &impl Pinned) {
         let clearing = &self.clearing;
-        let mut sequence = clearing.sequence.load(Relaxed) & !1;
-        while let Err(seen) = clearing.sequence.compare_exchange_weak(
-            sequence,
-            sequence.wrapping_add(1),
-            Acquire,
-            Relaxed,
-        ) {
-            spin_loop();
-            sequence = seen & !1;
-        }
-        // Readers must not see a new number below an even old sequence.
-        fence(Release);
-        let (overwritten, last) = self.sum();
-        clearing.overwritten.store(overwritten, Relaxed);
+        let writing = clearing.sequence.write();
+        // Not a load, which could give less than a reader has seen already. Numbers that are taken after this
+        // show their readers that somebody is clearing, so they look again.
+        let last = self.last.fetch_add(0, Relaxed);
+        clearing.overwritten.store(self.overwritten_at(last), Relaxed);
         clearing.up_to.store(last, Relaxed);
-        clearing.sequence.store(sequence.wrapping_add(2), Release);
+        drop(writing);
     }
 }
 

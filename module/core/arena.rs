@@ -3,11 +3,12 @@
 //! A fixed number of records, handed out and taken back without a lock.
 
 use core::ops::Deref;
-use core::sync::atomic::AtomicU32;
-use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::Acquire;
-use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::Ordering::Release;
+
+use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::Ordering::Acquire;
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::atomic::Ordering::Release;
 
 /// A record that can stand in one list at a time.
 pub trait Linked {

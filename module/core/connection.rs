@@ -2,13 +2,6 @@
 
 //! The record of a connection.
 
-use core::sync::atomic::AtomicU32;
-use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::AcqRel;
-use core::sync::atomic::Ordering::Acquire;
-use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::Ordering::Release;
-
 use crate::abi::*;
 use crate::arena::Linked;
 use crate::counters::Direction;
@@ -17,7 +10,14 @@ use crate::counters::Totals;
 use crate::key::Key;
 use crate::parse::tcp_flag;
 use crate::parse::Signal;
+use crate::rate::Rates;
 use crate::state::State;
+use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::Ordering::AcqRel;
+use crate::sync::atomic::Ordering::Acquire;
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::atomic::Ordering::Release;
 use crate::timing::Timing;
 
 /// State and flags of a connection, in one word so that they change together.
@@ -144,6 +144,7 @@ pub(crate) struct Details {
 }
 
 /// What `include/mutex.h` says of a mapped record, which is this record itself.
+#[cfg(not(loom))]
 const _: () = {
     use core::mem::offset_of;
     type Live = mutex_live_connection;
@@ -340,9 +341,10 @@ impl Connection {
         (self.details.uid.load(Relaxed), self.details.cgroup.load(Relaxed))
     }
 
-    /// The record for userspace but for its quality and its fd's id; times since boot are moved by
-    /// `offset` to Unix time.
-    pub(crate) fn to_wire(&self, offset: u64) -> mutex_connection {
+    /// The record for userspace but for its quality and its fd's id, and its rates at `now`; times
+    /// since boot are moved by `offset` to Unix time.
+    #[inline]
+    pub(crate) fn to_wire(&self, offset: u64, now: u64) -> (mutex_connection, Rates) {
         let (key, meta) = (self.key().parts(), self.meta());
         let (sent, received) = (self.sent.copy(), self.received.copy());
         let details = &self.details;
@@ -352,7 +354,8 @@ impl Connection {
         } else {
             (received.interface, sent.interface)
         };
-        mutex_connection {
+        let rates = Rates { sent: sent.rate(now), received: received.rate(now) };
+        let wire = mutex_connection {
             id: details.id.load(Relaxed),
             cgroup: details.cgroup.load(Relaxed),
             first_seen_ns: first_seen.wrapping_add(offset),
@@ -382,6 +385,7 @@ impl Connection {
             sent: sent.traffic,
             received: received.traffic,
             ..Default::default()
-        }
+        };
+        (wire, rates)
     }
 }

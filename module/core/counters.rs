@@ -5,19 +5,18 @@
 //! All arithmetic wraps on purpose: a 64-bit counter outlives its host, and a panic in the kernel
 //! would not be a better answer to one that does not.
 
-use core::hint::spin_loop;
-use core::sync::atomic::fence;
-use core::sync::atomic::AtomicU32;
-use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::Acquire;
-use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::Ordering::Release;
-
 pub use crate::abi::mutex_totals as Totals;
 pub use crate::abi::mutex_traffic as Traffic;
 use crate::cpu::Pinned;
 use crate::parse::Untracked;
 use crate::rate;
+use crate::seqlock::SeqLock;
+use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::Ordering;
+use crate::sync::atomic::Ordering::Acquire;
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::atomic::Ordering::Release;
 
 /// The directions that are counted apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,16 +153,11 @@ impl Totals {
 
 /// One direction of one connection: counters that belong together and change together.
 ///
-/// `sequence` is a lock and a version at once. It is odd while a writer is inside; a writer enters
-/// by making it odd, so there is one at a time, and a reader that finds it even and unchanged has
-/// four counters of the same moment. One locked instruction a packet is cheaper than four.
-///
-/// Writers run where nothing on their CPU can interrupt them (see [`crate::cpu::Pinned`]), so
-/// one that waits does so for a handful of instructions on another CPU, never for a sleeper.
+/// One locked instruction a packet, that of `sequence`, is cheaper than four.
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
 pub struct Flow {
-    sequence: AtomicU32,
+    sequence: SeqLock,
     interface: AtomicU32,
     last_seen: AtomicU64,
     packets: AtomicU64,
@@ -177,6 +171,7 @@ pub struct Flow {
 }
 
 /// What `include/mutex.h` says of a mapped flow, which is this one itself.
+#[cfg(not(loom))]
 const _: () = {
     use core::mem::offset_of;
     type Live = crate::abi::mutex_live_flow;
@@ -212,35 +207,17 @@ impl FlowCopy {
 }
 
 #[inline]
-fn bump(counter: &AtomicU64, by: u64, order: core::sync::atomic::Ordering) {
+fn bump(counter: &AtomicU64, by: u64, order: Ordering) {
     counter.store(counter.load(Relaxed).wrapping_add(by), order);
 }
 
 impl Flow {
-    /// Enters as the only writer; gives the sequence to leave with.
-    #[inline]
-    fn enter(&self) -> u32 {
-        let mut sequence = self.sequence.load(Relaxed) & !1;
-        while let Err(seen) = self.sequence.compare_exchange_weak(
-            sequence,
-            sequence.wrapping_add(1),
-            Acquire,
-            Relaxed,
-        ) {
-            spin_loop();
-            sequence = seen & !1;
-        }
-        // Readers must not see a new counter below an even old sequence.
-        fence(Release);
-        sequence.wrapping_add(2)
-    }
-
     /// Counts a packet (or the segments of one buffer) that passed at `now` on `interface`.
     ///
     /// Returns what the last window held if this packet is the first beyond it.
     #[inline]
     pub fn count(&self, amount: &Traffic, now: u64, interface: u32) -> Option<u64> {
-        let sequence = self.enter();
+        let writing = self.sequence.write();
         let last_seen = self.last_seen.load(Relaxed);
         let mut closed = None;
         // Time goes in ticks of some milliseconds, so most packets need no division; another CPU may be a
@@ -257,7 +234,7 @@ impl Flow {
         bump(&self.buffers, amount.buffers, Relaxed);
         bump(&self.bytes, amount.bytes, Relaxed);
         bump(&self.payload, amount.payload, Relaxed);
-        self.sequence.store(sequence, Release);
+        drop(writing);
         closed
     }
 
@@ -284,37 +261,27 @@ impl Flow {
         if copy.window == 0 || !is_over(copy.last_seen) {
             return None;
         }
-        let sequence = self.enter();
+        let writing = self.sequence.write();
         let last_seen = self.last_seen.load(Relaxed);
         let closed = if is_over(last_seen) { self.roll(last_seen, now) } else { None };
-        self.sequence.store(sequence, Release);
+        drop(writing);
         closed
     }
 
     /// Copies the counters of one moment.
     pub fn copy(&self) -> FlowCopy {
-        loop {
-            let before = self.sequence.load(Acquire);
-            if before & 1 == 0 {
-                let copy = FlowCopy {
-                    traffic: Traffic {
-                        packets: self.packets.load(Relaxed),
-                        buffers: self.buffers.load(Relaxed),
-                        bytes: self.bytes.load(Relaxed),
-                        payload: self.payload.load(Relaxed),
-                    },
-                    last_seen: self.last_seen.load(Relaxed),
-                    interface: self.interface.load(Relaxed),
-                    window: self.bytes.load(Relaxed).wrapping_sub(self.window_base.load(Relaxed)),
-                    previous_window: self.previous_window.load(Relaxed),
-                };
-                fence(Acquire);
-                if self.sequence.load(Relaxed) == before {
-                    return copy;
-                }
-            }
-            spin_loop();
-        }
+        self.sequence.read(|| FlowCopy {
+            traffic: Traffic {
+                packets: self.packets.load(Relaxed),
+                buffers: self.buffers.load(Relaxed),
+                bytes: self.bytes.load(Relaxed),
+                payload: self.payload.load(Relaxed),
+            },
+            last_seen: self.last_seen.load(Relaxed),
+            interface: self.interface.load(Relaxed),
+            window: self.bytes.load(Relaxed).wrapping_sub(self.window_base.load(Relaxed)),
+            previous_window: self.previous_window.load(Relaxed),
+        })
     }
 
     /// When the last packet passed: nanoseconds since boot, 0 if none did.
@@ -354,11 +321,6 @@ impl Flow {
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// At zero.
-    pub const fn new() -> Self {
-        Counter(AtomicU64::new(0))
-    }
-
     /// Adds; release, so that who reads the sum also sees what its writer did before.
     #[inline]
     pub fn add(&self, by: u64) {

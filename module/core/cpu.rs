@@ -2,7 +2,8 @@
 
 //! What each CPU has for itself.
 
-use core::sync::atomic::AtomicU32;
+use core::array;
+use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::counters::Counter;
@@ -95,7 +96,7 @@ pub struct DropCounter {
 
 impl Default for DropCounter {
     fn default() -> Self {
-        DropCounter { reasons: [const { Counter::new() }; DropCounter::REASONS] }
+        DropCounter { reasons: array::from_fn(|_| Counter::default()) }
     }
 }
 
@@ -117,38 +118,61 @@ impl DropCounter {
     }
 }
 
-/// Entries of a CPU's cache: one cache line of them.
-const ENTRIES: usize = 16;
+/// Sets of a CPU's cache. Larger ones would take from the first-level cache what the records need.
+const SETS: usize = 256;
 
-/// The last few connections of a CPU, so that trains of packets need neither hash nor index.
+/// The last connections of a CPU, so that most packets need neither hash nor index.
 ///
-/// An entry is no more than a record's number. The record itself, which was at hand a moment ago, tells
-/// whether it is the one.
+/// Two entries a set, the newer one first. An entry is 32 bits that depend on the key and the record's
+/// number plus one; 0 is empty. The record itself tells whether it is the one.
 #[repr(C, align(64))]
-#[derive(Debug, Default)]
-pub(crate) struct Cache([AtomicU32; ENTRIES]);
+#[derive(Debug)]
+pub(crate) struct Cache([[AtomicU64; 2]; SETS]);
 
-/// The place in a CPU's cache for some keys, which holds a record's number plus one; 0 is empty.
+impl Default for Cache {
+    fn default() -> Self {
+        Cache([const { [AtomicU64::new(0), AtomicU64::new(0)] }; SETS])
+    }
+}
+
+/// The place in a CPU's cache for some keys.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place<'a>(&'a AtomicU32);
+pub(crate) struct Place<'a> {
+    set: &'a [AtomicU64; 2],
+    tag: u64,
+}
 
 impl Cache {
     #[inline(always)]
     pub(crate) fn place(&self, key: &Key) -> Option<Place<'_>> {
-        // The ports tell neighbouring connections apart best; the addresses help where there are none.
-        let mixed = (key.0[4] ^ key.0[3]).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0.get((mixed >> 60) as usize).map(Place)
+        // The words that tell connections of one host apart: an IPv4 address is all in the second word of
+        // its two. Two odd constants with well-mixed bits, the golden ratio's and the square root of 3's.
+        let [_, local, _, remote, ports, protocol] = key.0;
+        let mixed = (ports ^ remote).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ^ (protocol ^ local).wrapping_mul(0xbb67_ae85_84ca_a73b);
+        let set = self.0.get((mixed >> 56) as usize)?;
+        Some(Place { set, tag: (mixed << 8) & 0xffff_ffff_0000_0000 })
     }
 }
 
 impl Place<'_> {
+    /// The record that was remembered under that tag.
     #[inline(always)]
     pub(crate) fn record(self) -> Option<u32> {
-        self.0.load(Relaxed).checked_sub(1)
+        let [newer, older] = self.set;
+        let (newer, older) = (newer.load(Relaxed), older.load(Relaxed));
+        let entry = if (newer ^ self.tag) >> 32 == 0 { newer } else { older };
+        if (entry ^ self.tag) >> 32 == 0 {
+            (entry as u32).checked_sub(1)
+        } else {
+            None
+        }
     }
 
     #[inline(always)]
     pub(crate) fn remember(self, record: u32) {
-        self.0.store(record + 1, Relaxed);
+        let [newer, older] = self.set;
+        older.store(newer.load(Relaxed), Relaxed);
+        newer.store(self.tag | (u64::from(record) + 1), Relaxed);
     }
 }

@@ -384,6 +384,9 @@ impl<M: Memory> Engine<M> {
     /// Has the lines of a record brought here side by side that a packet will need one after another.
     #[inline(always)]
     fn expect<P: Pinned>(&self, pinned: &P, record: u32, direction: Direction) {
+        if let Some(quality) = self.quality(record) {
+            pinned.prefetch(&quality.window);
+        }
         if let Some(connection) = self.connections.get(record) {
             pinned.prefetch(connection.flow(direction));
             pinned.prefetch(&connection.details);

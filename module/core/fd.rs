@@ -7,12 +7,6 @@
 //! address of one that is gone.
 
 use core::ops::Deref;
-use core::sync::atomic::AtomicU32;
-use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::AcqRel;
-use core::sync::atomic::Ordering::Acquire;
-use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::Ordering::Release;
 
 use crate::abi::*;
 use crate::arena::Arena;
@@ -27,6 +21,12 @@ use crate::latency::Pool;
 use crate::quality::Quality;
 use crate::rate::window_of;
 use crate::rate::Rates;
+use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::Ordering::AcqRel;
+use crate::sync::atomic::Ordering::Acquire;
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::atomic::Ordering::Release;
 
 /// What the kernel tells of a socket and of who uses it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -134,7 +134,7 @@ impl<M: Memory> Engine<M> {
 
     /// The histogram of that.
     pub fn latency_histogram(&self, histogram: &mut Histogram) {
-        histogram.0.as_flattened_mut().fill(0);
+        histogram.clear();
         self.cpus.for_each(|cpu| cpu.latency.add_to_histogram(histogram));
     }
 
@@ -165,9 +165,9 @@ impl<M: Memory> Engine<M> {
         let latency = self.latency();
         let mut histogram = Histogram::default();
         self.latency_histogram(&mut histogram);
-        let percentile = |percent| {
-            histogram.percentile(percent).clamp(latency.min, latency.max.max(latency.min))
-        };
+        let [p50, p95, p99] = histogram
+            .percentiles([50, 95, 99])
+            .map(|percentile| percentile.clamp(latency.min, latency.max.max(latency.min)));
         let samples = histogram.samples();
         quality.latency = mutex_latency {
             samples,
@@ -179,9 +179,9 @@ impl<M: Memory> Engine<M> {
             },
             min_ns: latency.min,
             max_ns: latency.max,
-            p50_ns: percentile(50),
-            p95_ns: percentile(95),
-            p99_ns: percentile(99),
+            p50_ns: p50,
+            p95_ns: p95,
+            p99_ns: p99,
         };
         quality.rate_in = self.host.rate_in.load(Relaxed);
         quality.rate_out = self.host.rate_out.load(Relaxed);

@@ -2,15 +2,15 @@
 
 //! A hash index of record numbers: look-ups take no lock, changes take one bucket's.
 
-use core::hint::spin_loop;
 use core::ops::Deref;
-use core::sync::atomic::AtomicU32;
-use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::Acquire;
-use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::Ordering::Release;
 
 use crate::cpu::Pinned;
+use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::Ordering::Acquire;
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::atomic::Ordering::Release;
+use crate::sync::hint::spin_loop;
 
 /// Slots of a bucket: what a cache line of 64 bytes holds beside the lock.
 const SLOTS: usize = 7;

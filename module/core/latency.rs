@@ -7,16 +7,16 @@
 //! wanders over more than two or three of them.
 
 use core::ops::Deref;
-use core::sync::atomic::AtomicU16;
-use core::sync::atomic::AtomicU32;
-use core::sync::atomic::Ordering::Acquire;
-use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::Ordering::Release;
 
 use crate::abi::*;
 use crate::arena::Arena;
 use crate::arena::Linked;
 use crate::counters::Counter;
+use crate::sync::atomic::AtomicU16;
+use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::Ordering::Acquire;
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::atomic::Ordering::Release;
 
 /// Steps of an octave.
 pub const STEPS: usize = MUTEX_LATENCY_STEPS as usize;
@@ -82,41 +82,72 @@ impl Place {
     }
 }
 
-/// A whole histogram, gathered for a reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Histogram(pub [[u64; STEPS]; OCTAVES]);
-
-impl Default for Histogram {
-    fn default() -> Self {
-        Histogram([[0; STEPS]; OCTAVES])
-    }
+/// A whole histogram, gathered for a reader: room to be used again and again.
+#[derive(Clone, Debug, Default)]
+pub struct Histogram {
+    octaves: [[u64; STEPS]; OCTAVES],
+    /// A bit for each octave that has something to say; what the others hold is of before.
+    used: u32,
 }
 
 impl Histogram {
-    /// Its samples.
-    pub fn samples(&self) -> u64 {
-        self.0.iter().flatten().fold(0, |sum: u64, count| sum.wrapping_add(*count))
+    /// Forgets what it holds.
+    pub fn clear(&mut self) {
+        self.used = 0;
     }
 
-    /// Steps that have samples, with how many.
+    /// The counts of an octave, to be added to.
+    fn octave(&mut self, octave: u32) -> Option<&mut [u64; STEPS]> {
+        let counts = self.octaves.get_mut(octave as usize)?;
+        let bit = 1 << octave;
+        if self.used & bit == 0 {
+            self.used |= bit;
+            *counts = [0; STEPS];
+        }
+        Some(counts)
+    }
+
+    /// Octaves that have samples, from the shortest, with how many each step has.
+    pub fn octaves(&self) -> impl Iterator<Item = (u8, &[u64; STEPS])> {
+        let mut left = self.used;
+        core::iter::from_fn(move || {
+            let octave = left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+            Some((octave as u8, self.octaves.get(octave as usize)?))
+        })
+    }
+
+    /// Its samples.
+    pub fn samples(&self) -> u64 {
+        let counts = self.octaves().flat_map(|(_, counts)| counts);
+        counts.fold(0, |sum: u64, count| sum.wrapping_add(*count))
+    }
+
+    /// Steps that have samples, from the shortest, with how many.
     pub fn places(&self) -> impl Iterator<Item = (Place, u64)> + '_ {
-        let octaves = self.0.iter().zip(0u8..);
-        let places = octaves.flat_map(|(steps, octave)| {
-            steps.iter().zip(0u8..).map(move |(count, step)| (Place { octave, step }, *count))
+        let places = self.octaves().flat_map(|(octave, counts)| {
+            counts.iter().zip(0u8..).map(move |(count, step)| (Place { octave, step }, *count))
         });
         places.filter(|(_, count)| *count != 0)
     }
 
-    /// The latency in nanoseconds that `percent` of the samples do not exceed (nearest rank),
-    /// within 6 %; 0 if there is no sample.
-    pub fn percentile(&self, percent: u64) -> u64 {
-        let rank = self.samples().saturating_mul(percent).div_ceil(100).max(1);
+    /// The latencies in nanoseconds that so many percent of the samples do not exceed (nearest
+    /// rank), within 6 %; 0 if there is no sample.
+    pub fn percentiles<const N: usize>(&self, percents: [u64; N]) -> [u64; N] {
+        let samples = self.samples();
+        let ranks = percents.map(|percent| samples.saturating_mul(percent).div_ceil(100).max(1));
+        let mut found = [0; N];
         let mut seen = 0u64;
-        let found = self.places().find(|(_, count)| {
-            seen = seen.wrapping_add(*count);
-            seen >= rank
-        });
-        found.map_or(0, |(place, _)| place.nanoseconds())
+        for (place, count) in self.places() {
+            let before = seen;
+            seen = seen.wrapping_add(count);
+            for (found, rank) in found.iter_mut().zip(ranks) {
+                if before < rank && rank <= seen {
+                    *found = place.nanoseconds();
+                }
+            }
+        }
+        found
     }
 }
 
@@ -241,13 +272,13 @@ impl<A: Deref<Target = [Octave]>> Pool<A> {
     /// Gathers the histogram at `head`, in the place of what `histogram` was: it is too large to be
     /// handed about on a kernel's stack.
     pub(crate) fn gather(&self, head: &AtomicU32, histogram: &mut Histogram) {
-        histogram.0.as_flattened_mut().fill(0);
+        histogram.clear();
         for octave in self.list(head.load(Acquire)) {
             let part = octave.part();
-            let Some(steps) = histogram.0.get_mut(part as usize / 2) else {
+            let Some(counts) = histogram.octave(part / 2) else {
                 continue;
             };
-            for (sum, count) in steps.iter_mut().zip(&octave.counts) {
+            for (sum, count) in counts.iter_mut().zip(&octave.counts) {
                 let count = u64::from(count.load(Relaxed));
                 *sum = sum.wrapping_add(if part & 1 == 0 { count } else { count << 16 });
             }
@@ -334,9 +365,9 @@ impl LatencyCounter {
 
     /// Adds what it has to a histogram.
     pub fn add_to_histogram(&self, histogram: &mut Histogram) {
-        for (mine, steps) in histogram.0.iter_mut().zip(&self.counts) {
-            for (mine, count) in mine.iter_mut().zip(steps) {
-                *mine = mine.wrapping_add(count.get());
+        for (octave, counts) in (0..).zip(&self.counts) {
+            for (sum, count) in histogram.octave(octave).into_iter().flatten().zip(counts) {
+                *sum = sum.wrapping_add(count.get());
             }
         }
     }
@@ -387,7 +418,7 @@ mod tests {
             let exact = samples[rank - 1];
             let histogram = gathered(&pool, &head);
             prop_assert_eq!(histogram.samples(), samples.len() as u64);
-            let found = histogram.percentile(percent);
+            let [found] = histogram.percentiles([percent]);
             prop_assert!(found.abs_diff(exact) * 100 <= exact * 6 + 6300, "{found} for {exact}");
             pool.give_back(&head);
             prop_assert_eq!(pool.used(), 0);

@@ -456,10 +456,13 @@ impl<M: Memory> Engine<M> {
         offset: u64,
         now: u64,
     ) -> mutex_connection {
-        self.owned_connection_to_wire(record, connection, connection.fd(), offset, now)
+        let histogram = &mut Histogram::default();
+        self.owned_connection_to_wire(record, connection, connection.fd(), offset, now, histogram)
     }
 
-    /// The same with an fd that was read before, because it may be given at any moment.
+    /// The same with an fd that was read before, because it may be given at any moment. `histogram`
+    /// is room for the way.
+    #[inline]
     pub(crate) fn owned_connection_to_wire(
         &self,
         record: u32,
@@ -467,11 +470,12 @@ impl<M: Memory> Engine<M> {
         fd: Option<u32>,
         offset: u64,
         now: u64,
+        histogram: &mut Histogram,
     ) -> mutex_connection {
-        let mut wire = connection.to_wire(offset);
+        let (mut wire, rates) = connection.to_wire(offset, now);
         wire.fd = fd.map_or(0, |fd| self.fds.id(fd));
         if let Some(quality) = self.quality(record) {
-            wire.quality = quality.to_wire(&self.octaves, &rates(connection, now));
+            wire.quality = quality.to_wire(&self.octaves, &rates, histogram);
             wire.drop_reasons = quality.drop_counts();
         }
         wire
@@ -494,14 +498,15 @@ impl<M: Memory> Engine<M> {
     /// collected meanwhile.
     pub fn fd_to_wire(&self, fd: &Fd, sums: &FdSums, offset: u64, now: u64) -> mutex_fd {
         let mut wire = fd.to_wire(sums, offset);
+        let histogram = &mut Histogram::default();
         wire.quality = match fd.only_connection() {
             Some(record) => match (self.connections.get(record), self.quality(record)) {
                 (Some(connection), Some(quality)) => {
-                    quality.to_wire(&self.octaves, &rates(connection, now))
+                    quality.to_wire(&self.octaves, &rates(connection, now), histogram)
                 }
                 _ => mutex_quality::default(),
             },
-            None => fd.quality.to_wire(&self.octaves, &fd.rates(now)),
+            None => fd.quality.to_wire(&self.octaves, &fd.rates(now), histogram),
         };
         wire
     }

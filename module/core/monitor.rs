@@ -11,16 +11,17 @@
 //! grace period. So producers need neither a lock nor a retry to read it, and what is pending,
 //! numbered or counted is not touched.
 
+use core::array;
 use core::ops::Deref;
-use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::AcqRel;
-use core::sync::atomic::Ordering::Acquire;
-use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::Ordering::Release;
 
 use crate::abi::*;
 use crate::filter::Filter;
 use crate::filter::Subject;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::Ordering::AcqRel;
+use crate::sync::atomic::Ordering::Acquire;
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::atomic::Ordering::Release;
 use crate::wire::Wire;
 
 /// Bytes of an event's record, at the most.
@@ -39,10 +40,10 @@ pub const RECORD_MAX: usize = {
 pub const EVENT_MAX: usize = mutex_event::SIZE + RECORD_MAX;
 
 /// Slots of a queue, at the least.
-pub const SLOTS_MIN: usize = 64;
+pub const SLOTS_MIN: usize = if cfg!(loom) { 2 } else { 64 };
 
 const WORD: usize = u64::SIZE;
-const WORDS: usize = RECORD_MAX / WORD;
+const WORDS: usize = if cfg!(loom) { 1 } else { RECORD_MAX / WORD };
 const _: () = assert!(RECORD_MAX % WORD == 0 && mutex_event::SIZE % WORD == 0);
 
 /// Room for one event. All zero is a slot that was never used.
@@ -65,7 +66,7 @@ impl Default for Slot {
             shape: AtomicU64::new(0),
             time: AtomicU64::new(0),
             lost: AtomicU64::new(0),
-            record: [const { AtomicU64::new(0) }; WORDS],
+            record: array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 }

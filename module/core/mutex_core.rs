@@ -16,18 +16,20 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
-#[cfg(test)]
-#[macro_use]
+#[cfg(any(test, loom))]
+#[cfg_attr(test, macro_use)]
 extern crate std;
 
 pub mod abi;
 pub mod alarm;
 pub mod alert;
 pub mod arena;
+pub mod ascii;
 pub mod config;
 pub mod connection;
 pub mod counters;
 pub mod cpu;
+pub mod crc;
 pub mod engine;
 pub mod fd;
 pub mod filter;
@@ -43,8 +45,10 @@ pub mod parse;
 pub mod quality;
 pub mod rate;
 pub mod report;
+pub mod seqlock;
 pub mod snapshot;
 pub mod state;
+pub mod sync;
 pub mod text;
 pub mod threshold;
 pub mod timing;

@@ -71,22 +71,19 @@ pub const CONNECTION_FLAGS: [(u32, &str); 5] = [
     (MUTEX_CONNECTION_NETNS_GONE, "netns-gone"),
 ];
 
+/// The names of a connection's flags, in the order of their bits. Bits without a name are left out.
+pub fn connection_flags(flags: u32) -> impl Iterator<Item = &'static str> + Clone {
+    CONNECTION_FLAGS.into_iter().filter(move |(flag, _)| flags & flag != 0).map(|(_, name)| name)
+}
+
 /// Shows a connection's flags with commas between them, `-` if there are none.
 pub struct ConnectionFlags(pub u32);
 
 impl fmt::Display for ConnectionFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut separator = "";
-        for (flag, name) in CONNECTION_FLAGS {
-            if self.0 & flag != 0 {
-                write!(f, "{separator}{name}")?;
-                separator = ",";
-            }
-        }
-        if separator.is_empty() {
-            f.write_str("-")?;
-        }
-        Ok(())
+        let mut names = connection_flags(self.0);
+        f.write_str(names.next().unwrap_or("-"))?;
+        names.try_for_each(|name| write!(f, ",{name}"))
     }
 }
 

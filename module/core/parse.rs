@@ -456,3 +456,359 @@ fn icmp_asks(family: Family, kind: u8) -> Option<bool> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::prelude::v1::*;
+
+    /// Packets as Linux sent them over its loopback interface.
+    const TCP_SYN: &str =
+        "4500003c520c40004006eaad7f0000017f000001c294962ba9d441ab00000000a002ffd7\
+        fe3000000204ffd70402080a4dd8e344000000000103030a";
+    const TCP_DATA: &str =
+        "4500003f520e40004006eaa87f0000017f000001c294962ba9d441acb586c7038018004\
+        0fe3300000101080a4dd8e3447044afc368656c6c6f206d75746578";
+    const TCP6_FIN: &str =
+        "60044feb0020064000000000000000000000000000000001000000000000000000000000\
+        00000001bb8abe6b4ce301d75307c62980110040002800000101080a6725a4b891674958";
+    const UDP: &str = "450000223280400040110a497f0000017f000001810b0009000efe216e6f626f6479";
+    /// A record route of two places, one of them filled.
+    const UDP_WITH_OPTIONS: &str =
+        "4800002f32e840004011f6497f0000017f000001070b087f0000010000000000a0d50009000ffe226f7074696f6e73";
+    /// Hop-by-hop and destination options.
+    const UDP6_WITH_EXTENSIONS: &str =
+        "600847c3002000400000000000000000000000000000000100000000000000\
+        0000000000000000013c000104000000001100010400000000ad5b00090010a4c1657874656e646564";
+    /// An IPv4 packet, with 13 bytes of UDP, in another.
+    const IP_IN_IP: &str =
+        "45000035789d40004004c4257f0000017f00000145000021000040004011000a7f000001\
+        7f00000103e807d0000d0000696e6e6572";
+    const ECHO: &str = "45000024439540004001f9417f0000017f0000010800280212340001\
+        70696e67706f6e67";
+    const ECHO6_REPLY: &str =
+        "6000790c00103a4000000000000000000000000000000001000000000000000000000000\
+        000000018100aed61234000170696e67706f6e67";
+    /// What came back for [`UDP`]: nobody is there.
+    const UNREACHABLE: &str =
+        "45c0003e429f00004001395e7f0000017f0000010303486000000000450000223280400040\
+        110a497f0000017f000001810b0009000efe216e6f626f6479";
+    const UNREACHABLE6: &str = "6008b28f003e3a400000000000000000000000000000000100000000000000000000000000\
+        0000010104866d00000000600b3e91000e114000000000000000000000000000000001000000000000000000000000000000\
+        0192970009000e00216e6f626f6479";
+
+    fn loopback(family: Family) -> Address {
+        match family {
+            Family::V4 => Address::v4([127, 0, 0, 1]),
+            Family::V6 => Address::v6([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
+        }
+    }
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digits: Vec<u8> =
+            hex.chars().map(|digit| digit.to_digit(16).expect("hexadecimal") as u8).collect();
+        digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+    }
+
+    fn family(bytes: &[u8]) -> Family {
+        if bytes[0] >> 4 == 4 {
+            Family::V4
+        } else {
+            Family::V6
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Result<Packet, Untracked> {
+        parse(family(bytes), bytes, bytes.len() as u32)
+    }
+
+    /// Protocol, ports, and the bytes of both headers.
+    fn outline(hex: &str) -> (u8, u16, u16, u32, u32) {
+        let packet = read(&bytes(hex)).expect("a packet");
+        for end in [packet.source, packet.destination] {
+            assert_eq!(end.address, loopback(packet.family));
+        }
+        assert!(!packet.link_local);
+        let Packet { protocol, source, destination, network_header, transport_header, .. } = packet;
+        (protocol, source.port, destination.port, network_header, transport_header)
+    }
+
+    #[test]
+    fn packets_of_this_world() {
+        assert_eq!(outline(TCP_SYN), (6, 49812, 38443, 20, 40));
+        assert_eq!(outline(TCP_DATA), (6, 49812, 38443, 20, 32));
+        assert_eq!(outline(TCP6_FIN), (6, 48010, 48747, 40, 32));
+        assert_eq!(outline(UDP), (17, 33035, 9, 20, 8));
+        assert_eq!(outline(UDP_WITH_OPTIONS), (17, 41173, 9, 32, 8));
+        assert_eq!(outline(UDP6_WITH_EXTENSIONS), (17, 44379, 9, 56, 8));
+    }
+
+    #[test]
+    fn a_tcp_packet_says_which_byte_comes_next() {
+        let signal = |hex| read(&bytes(hex)).expect("a packet").signal;
+        let (syn, fin) = (tcp_flag::SYN, tcp_flag::FIN | tcp_flag::ACK);
+        assert_eq!(signal(TCP_SYN), Signal::Tcp { flags: syn, end: 0xa9d4_41ac, ack: 0 });
+        let data = Signal::Tcp { flags: 0x18, end: 0xa9d4_41ac + 11, ack: 0xb586_c703 };
+        assert_eq!(signal(TCP_DATA), data);
+        let last = Signal::Tcp { flags: fin, end: 0x4ce3_01d8, ack: 0x5307_c629 };
+        assert_eq!(signal(TCP6_FIN), last);
+    }
+
+    #[test]
+    fn timestamps_are_found_behind_other_options() {
+        let stamps = |hex| {
+            let bytes = bytes(hex);
+            tcp_timestamps(&read(&bytes).expect("a packet"), &bytes)
+        };
+        assert_eq!(stamps(TCP_SYN), Some((0x4dd8_e344, None)));
+        assert_eq!(stamps(TCP_DATA), Some((0x4dd8_e344, Some(0x7044_afc3))));
+        assert_eq!(stamps(UDP), None);
+        let with_options = |options: &[u8]| {
+            let mut bytes = bytes(TCP_DATA);
+            bytes[40..52].fill(0);
+            bytes[40..40 + options.len()].copy_from_slice(options);
+            tcp_timestamps(&read(&bytes).expect("a packet"), &bytes)
+        };
+        let stamp = [8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
+        assert_eq!(with_options(&stamp), Some((1, Some(2))));
+        assert_eq!(with_options(&[&[3, 2][..], &stamp].concat()), Some((1, Some(2))));
+        // The end of the list, an option without a length, one that is longer than its list.
+        for options in [&[&[0, 1][..], &stamp].concat(), &vec![1; 12], &vec![3, 40, 1, 1]] {
+            assert_eq!(with_options(options), None, "{options:?}");
+        }
+        // A length that is too short to be one leads on all the same.
+        assert_eq!(with_options(&[&[5, 0][..], &stamp].concat()), Some((1, Some(2))));
+    }
+
+    #[test]
+    fn echoes_have_their_identifier_on_the_side_that_asks() {
+        assert_eq!(outline(ECHO), (1, 0x1234, 0, 20, 8));
+        assert_eq!(outline(ECHO6_REPLY), (58, 0, 0x1234, 40, 8));
+        let bytes = bytes(ECHO);
+        assert_eq!(icmp_sequence(&read(&bytes).expect("a packet"), &bytes), 1);
+    }
+
+    #[test]
+    fn an_error_names_what_it_is_about() {
+        for (hex, protocol, port) in
+            [(UNREACHABLE, protocol::ICMP, 33035), (UNREACHABLE6, protocol::ICMPV6, 37527)]
+        {
+            let mut bytes = bytes(hex);
+            let packet = read(&bytes).expect("a packet");
+            assert_eq!(
+                (packet.protocol, packet.source.port, packet.destination.port),
+                (protocol, 0, 0)
+            );
+            let quoted = Quoted {
+                family: packet.family,
+                protocol: protocol::UDP,
+                source: Endpoint { address: loopback(packet.family), port },
+                destination: Endpoint { address: loopback(packet.family), port: 9 },
+                link_local: false,
+            };
+            assert_eq!(icmp_quoted(&packet, &bytes), Some(quoted));
+            // As much as the ports is enough (RFC 792), anything less is not.
+            let ports = packet.network_header as usize + 8 + packet.network_header as usize + 4;
+            assert_eq!(icmp_quoted(&packet, &bytes[..ports]), Some(quoted));
+            assert_eq!(icmp_quoted(&packet, &bytes[..ports - 1]), None);
+            // An echo is about nothing.
+            bytes[packet.network_header as usize] =
+                if packet.family == Family::V4 { 8 } else { 128 };
+            assert_eq!(icmp_quoted(&packet, &bytes), None);
+        }
+        let udp = bytes(UDP);
+        assert_eq!(icmp_quoted(&read(&udp).expect("a packet"), &udp), None);
+    }
+
+    #[test]
+    fn a_later_fragment_quotes_no_ports() {
+        let mut bytes = bytes(UNREACHABLE);
+        bytes[28 + 7] = 1;
+        assert_eq!(icmp_quoted(&read(&bytes).expect("a packet"), &bytes), None);
+    }
+
+    #[test]
+    fn each_layer_of_a_tunnel_is_a_packet() {
+        assert_eq!(outline(IP_IN_IP), (4, 0, 0, 20, 0));
+        let inner = &bytes(IP_IN_IP)[20..];
+        let packet = read(inner).expect("a packet");
+        assert_eq!(
+            (packet.protocol, packet.source.port, packet.destination.port),
+            (17, 1000, 2000)
+        );
+    }
+
+    #[test]
+    fn only_the_first_fragment_has_ports() {
+        let first = |fragment: u16| {
+            let mut bytes = bytes(UDP);
+            bytes[6..8].copy_from_slice(&fragment.to_be_bytes());
+            read(&bytes).map(|packet| packet.source.port)
+        };
+        // Alone and not to be divided; the first of several; the next; the last.
+        assert_eq!(first(0x4000), Ok(33035));
+        assert_eq!(first(0x2000), Ok(33035));
+        assert_eq!(first(0x2001), Err(Untracked::Fragment));
+        assert_eq!(first(0x1fff), Err(Untracked::Fragment));
+    }
+
+    /// The IPv6 packet with other headers in front of its UDP.
+    fn extended(first: u8, headers: &[u8]) -> Vec<u8> {
+        let plain = bytes(UDP6_WITH_EXTENSIONS);
+        let mut bytes = [&plain[..40], headers, &plain[56..]].concat();
+        bytes[6] = first;
+        bytes
+    }
+
+    #[test]
+    fn fragments_of_ipv6() {
+        let fragment = |offset: u16| {
+            let [high, low] = offset.to_be_bytes();
+            let bytes = extended(protocol::FRAGMENT, &[17, 0, high, low, 1, 2, 3, 4]);
+            read(&bytes).map(|packet| (packet.source.port, packet.network_header))
+        };
+        // The first of several, one alone (RFC 8200 forbids neither), the second, and bits that mean nothing.
+        assert_eq!(fragment(1), Ok((44379, 48)));
+        assert_eq!(fragment(0), Ok((44379, 48)));
+        assert_eq!(fragment(8), Err(Untracked::Fragment));
+        assert_eq!(fragment(6), Ok((44379, 48)));
+    }
+
+    #[test]
+    fn chains_of_headers() {
+        let chain = |first, headers: &[u8]| {
+            let packet = read(&extended(first, headers))?;
+            Ok((packet.protocol, packet.source.port, packet.network_header))
+        };
+        // Routing, of 24 bytes; authentication, of 24 bytes, which counts otherwise.
+        let routing = [&[17, 2, 4, 0][..], &[0; 20]].concat();
+        assert_eq!(chain(protocol::ROUTING, &routing), Ok((17, 44379, 64)));
+        let authentication = [&[17, 4, 0, 0][..], &[0; 20]].concat();
+        assert_eq!(chain(protocol::AH, &authentication), Ok((17, 44379, 64)));
+        // What cannot be looked into is a protocol of its own, "no next header" too.
+        assert_eq!(chain(50, &[]), Ok((50, 0, 40)));
+        assert_eq!(chain(59, &[]), Ok((59, 0, 40)));
+        // As long as is allowed, and longer.
+        let options = [protocol::DESTINATION_OPTIONS, 0, 1, 4, 0, 0, 0, 0];
+        let mut headers = options.repeat(EXTENSION_HEADERS_MAX);
+        let last = headers.len() - 8;
+        headers[last] = 17;
+        assert_eq!(chain(protocol::DESTINATION_OPTIONS, &headers), Ok((17, 44379, 104)));
+        let longer = [&options[..], &headers].concat();
+        assert_eq!(chain(protocol::DESTINATION_OPTIONS, &longer), Err(Untracked::InvalidHeader));
+        // One that ends behind the packet.
+        assert_eq!(chain(protocol::HOP_BY_HOP, &[17, 255, 0, 0]), Err(Untracked::Truncated));
+    }
+
+    #[test]
+    fn addresses_of_a_link_are_known() {
+        for at in [8, 24] {
+            let mut bytes = bytes(TCP6_FIN);
+            assert!(!read(&bytes).expect("a packet").link_local);
+            bytes[at..at + 2].copy_from_slice(&[0xfe, 0xbf]);
+            assert!(read(&bytes).expect("a packet").link_local);
+            bytes[at + 1] = 0xc0;
+            assert!(!read(&bytes).expect("a packet").link_local);
+        }
+    }
+
+    #[test]
+    fn headers_that_contradict_themselves() {
+        let with = |hex: &str, at: usize, byte: u8| {
+            let mut bytes = bytes(hex);
+            let family = family(&bytes);
+            bytes[at] = byte;
+            parse(family, &bytes, bytes.len() as u32).map(|packet| packet.headers())
+        };
+        assert_eq!(with(UDP, 0, 0x65), Err(Untracked::InvalidHeader));
+        assert_eq!(with(UDP, 0, 0x44), Err(Untracked::InvalidHeader));
+        assert_eq!(with(UDP, 0, 0x4f), Err(Untracked::Truncated));
+        assert_eq!(with(TCP6_FIN, 0, 0x45), Err(Untracked::InvalidHeader));
+        assert_eq!(with(TCP_SYN, 32, 0x40), Err(Untracked::InvalidHeader));
+        assert_eq!(with(TCP_SYN, 32, 0xf0), Err(Untracked::Truncated));
+    }
+
+    #[test]
+    fn protocols_with_headers_of_their_own() {
+        let carrying = |protocol: u8, payload: &[u8]| {
+            let mut bytes = [&bytes(UDP)[..20], payload].concat();
+            bytes[9] = protocol;
+            read(&bytes).map(|packet| (packet.source.port, packet.transport_header, packet.signal))
+        };
+        let ports = [1, 2, 3, 4];
+        let sctp = |chunk| [&ports[..], &[0; 8], &[chunk, 0, 0, 4]].concat();
+        let end = |abort| Signal::End { abort };
+        assert_eq!(carrying(protocol::SCTP, &sctp(0)), Ok((258, 12, Signal::None)));
+        assert_eq!(carrying(protocol::SCTP, &sctp(6)), Ok((258, 12, end(true))));
+        assert_eq!(carrying(protocol::SCTP, &sctp(14)), Ok((258, 12, end(false))));
+        // A header without a chunk is all there.
+        assert_eq!(carrying(protocol::SCTP, &sctp(6)[..12]), Ok((258, 12, Signal::None)));
+        let dccp = |words, kind: u8| {
+            [&ports[..], &[words, 0, 0, 0, kind << 1, 0, 0, 0], &[0; 12]].concat()
+        };
+        assert_eq!(carrying(protocol::DCCP, &dccp(4, 2)), Ok((258, 16, Signal::None)));
+        assert_eq!(carrying(protocol::DCCP, &dccp(6, 7)), Ok((258, 24, end(true))));
+        assert_eq!(carrying(protocol::DCCP, &dccp(2, 2)), Err(Untracked::InvalidHeader));
+        assert_eq!(carrying(protocol::DCCP, &dccp(7, 2)), Err(Untracked::Truncated));
+        assert_eq!(
+            carrying(protocol::UDPLITE, &[1, 2, 3, 4, 0, 0, 0, 0]),
+            Ok((258, 8, Signal::None))
+        );
+        assert_eq!(carrying(47, &[]), Ok((0, 0, Signal::None)));
+    }
+
+    /// Where each packet may end at the earliest and still be known.
+    const ALL: [(&str, usize); 11] = [
+        (TCP_SYN, 34),
+        (TCP_DATA, 34),
+        (TCP6_FIN, 54),
+        (UDP, 24),
+        (UDP_WITH_OPTIONS, 36),
+        (UDP6_WITH_EXTENSIONS, 60),
+        (IP_IN_IP, 20),
+        (ECHO, 26),
+        (ECHO6_REPLY, 46),
+        (UNREACHABLE, 21),
+        (UNREACHABLE6, 41),
+    ];
+
+    #[test]
+    fn a_packet_that_ends_inside_its_headers_is_truncated() {
+        for (hex, _) in ALL {
+            let bytes = bytes(hex);
+            let whole = read(&bytes).expect("a packet");
+            for end in 0..whole.headers() as usize {
+                let cut = parse(whole.family, &bytes[..end], end as u32);
+                assert_eq!(cut, Err(Untracked::Truncated), "{hex} ends at {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_may_end_behind_what_is_needed() {
+        for (hex, least) in ALL {
+            let bytes = bytes(hex);
+            let whole = read(&bytes);
+            let window = |end| parse(family(&bytes), &bytes[..end], bytes.len() as u32);
+            for end in least..bytes.len() {
+                assert_eq!(window(end), whole, "{hex} is seen up to {end}");
+            }
+            assert_eq!(window(least - 1), Err(Untracked::Truncated), "{hex}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_fine(
+            bytes in proptest::collection::vec(any::<u8>(), 0..160), v4: bool, more in 0u32..3000,
+        ) {
+            let family = if v4 { Family::V4 } else { Family::V6 };
+            let length = bytes.len() as u32 + more;
+            if let Ok(packet) = parse(family, &bytes, length) {
+                prop_assert!(packet.headers() <= length);
+                let _ = (tcp_timestamps(&packet, &bytes), icmp_quoted(&packet, &bytes));
+            }
+        }
+    }
+}

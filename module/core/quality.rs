@@ -2,15 +2,7 @@
 
 //! How well a connection or an fd fares: latency, retransmissions, errors, drops, peaks.
 
-use core::hint::spin_loop;
 use core::ops::Deref;
-use core::sync::atomic::fence;
-use core::sync::atomic::AtomicU32;
-use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::AcqRel;
-use core::sync::atomic::Ordering::Acquire;
-use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::Ordering::Release;
 
 use crate::abi::*;
 use crate::cpu::Pinned;
@@ -20,6 +12,12 @@ use crate::latency::Place;
 use crate::latency::Pool;
 use crate::latency::Span;
 use crate::rate::Rates;
+use crate::seqlock::SeqLock;
+use crate::sync::atomic::AtomicU32;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::atomic::Ordering::AcqRel;
+use crate::sync::atomic::Ordering::Acquire;
+use crate::sync::atomic::Ordering::Relaxed;
 use crate::threshold::Armed;
 
 /// What went wrong, other than a drop or a retransmission.
@@ -66,16 +64,13 @@ const DROPS: usize = MUTEX_CONNECTION_DROPS as usize;
 
 /// The record. All changes are atomic, and none is lost.
 ///
-/// Samples of latency change several words, so `sequence` is a lock and a version at once, as that of
-/// a [`crate::counters::Flow`]: odd while somebody whom nothing interrupts counts a sample.
+/// Samples of latency change several words, so `sequence` is around them.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct Quality {
     samples: AtomicU64,
     retransmitted_bytes: AtomicU64,
-    peak_in: AtomicU64,
-    peak_out: AtomicU64,
-    sequence: AtomicU32,
+    sequence: SeqLock,
     /// The first octave of the histogram.
     histogram: AtomicU32,
     last: AtomicU32,
@@ -90,6 +85,9 @@ pub struct Quality {
     drops: [AtomicU32; DROPS],
     /// Drops for other reasons.
     other_drops: AtomicU32,
+    // What the end of a window touches, side by side.
+    peak_in: AtomicU64,
+    peak_out: AtomicU64,
     pub(crate) window: Window,
     pub(crate) armed: Armed,
 }
@@ -129,14 +127,19 @@ impl Window {
             return None;
         }
         let [sent, received] = &self.packets;
+        // Most are zero, and reading is cheaper than taking.
+        let take = |count: &AtomicU32| match count.load(Relaxed) {
+            0 => 0,
+            _ => count.swap(0, Relaxed),
+        };
         let since =
             |base: &AtomicU32, now: u64| (now as u32).wrapping_sub(base.swap(now as u32, Relaxed));
         Some(Closed {
             sent: since(sent, packets[0]),
             received: since(received, packets[1]),
-            retransmitted: self.retransmitted.swap(0, Relaxed),
-            faults: self.faults.swap(0, Relaxed),
-            drops: self.drops.swap(0, Relaxed),
+            retransmitted: take(&self.retransmitted),
+            faults: take(&self.faults),
+            drops: take(&self.drops),
         })
     }
 
@@ -172,22 +175,6 @@ impl Quality {
         self.armed.reset();
     }
 
-    /// Enters as the only one who changes latency; gives the sequence to leave with.
-    fn enter(&self) -> u32 {
-        let mut sequence = self.sequence.load(Relaxed) & !1;
-        while let Err(seen) = self.sequence.compare_exchange_weak(
-            sequence,
-            sequence.wrapping_add(1),
-            Acquire,
-            Relaxed,
-        ) {
-            spin_loop();
-            sequence = seen & !1;
-        }
-        fence(Release);
-        sequence.wrapping_add(2)
-    }
-
     /// Takes over what a connection had before it belonged to this fd. What comes to it at the same
     /// moment may be missing here.
     pub(crate) fn inherit<O: Deref<Target = [Octave]>>(
@@ -218,7 +205,7 @@ impl Quality {
         let mut histogram = Histogram::default();
         from.histogram(pool, &mut histogram);
         let samples = from.samples.load(Relaxed);
-        let sequence = self.enter();
+        let writing = self.sequence.write();
         let word = |word: &AtomicU32| word.load(Relaxed);
         let before = self.samples.load(Relaxed);
         if before == 0 {
@@ -232,7 +219,7 @@ impl Quality {
             pool.count(&self.histogram, place, count.min(u32::MAX.into()) as u32);
         }
         self.samples.store(before.wrapping_add(samples), Relaxed);
-        self.sequence.store(sequence, Release);
+        drop(writing);
     }
 
     /// Counts a sample, and returns the smoothed average with whether the histogram had room.
@@ -242,7 +229,7 @@ impl Quality {
         pool: &Pool<O>,
         sample: &Sample,
     ) -> (Span, bool) {
-        let sequence = self.enter();
+        let writing = self.sequence.write();
         let samples = self.samples.load(Relaxed);
         let span = sample.span.0;
         let average = match (sample.average, samples) {
@@ -263,7 +250,7 @@ impl Quality {
         }
         let placed = pool.count(&self.histogram, Place::of(sample.span), 1);
         self.samples.store(samples.wrapping_add(1), Relaxed);
-        self.sequence.store(sequence, Release);
+        drop(writing);
         (Span(average), placed)
     }
 
@@ -315,28 +302,13 @@ impl Quality {
         pool.give_back(&self.histogram);
     }
 
-    /// What `copy` makes of the words of latency, all of one moment.
-    fn consistently<T>(&self, mut copy: impl FnMut() -> T) -> T {
-        loop {
-            let before = self.sequence.load(Acquire);
-            if before & 1 == 0 {
-                let copied = copy();
-                fence(Acquire);
-                if self.sequence.load(Relaxed) == before {
-                    return copied;
-                }
-            }
-            spin_loop();
-        }
-    }
-
     /// Gathers the histogram. Its owner is not collected meanwhile.
     pub(crate) fn histogram<O: Deref<Target = [Octave]>>(
         &self,
         pool: &Pool<O>,
         histogram: &mut Histogram,
     ) {
-        self.consistently(|| pool.gather(&self.histogram, histogram));
+        self.sequence.read(|| pool.gather(&self.histogram, histogram));
     }
 
     /// The drops by reason.
@@ -350,11 +322,12 @@ impl Quality {
         })
     }
 
-    /// The record for userspace.
+    /// The record for userspace. `histogram` is room for the way.
     pub(crate) fn to_wire<O: Deref<Target = [Octave]>>(
         &self,
         pool: &Pool<O>,
         rates: &Rates,
+        histogram: &mut Histogram,
     ) -> mutex_quality {
         let faults: [u64; Fault::COUNT] = core::array::from_fn(|i| {
             self.faults.get(i).map_or(0, |count| count.load(Relaxed).into())
@@ -365,7 +338,7 @@ impl Quality {
         mutex_quality {
             latency: match self.samples.load(Relaxed) {
                 0 => mutex_latency::default(),
-                _ => self.latency(pool),
+                _ => self.latency(pool, histogram),
             },
             retransmitted_packets: self.retransmitted.load(Relaxed).into(),
             retransmitted_bytes: self.retransmitted_bytes.load(Relaxed),
@@ -382,26 +355,29 @@ impl Quality {
         }
     }
 
-    #[inline(never)] // Only who has samples needs the room for a histogram.
-    fn latency<O: Deref<Target = [Octave]>>(&self, pool: &Pool<O>) -> mutex_latency {
-        let mut histogram = Histogram::default();
-        let (samples, [last, average, min, max]) = self.consistently(|| {
+    fn latency<O: Deref<Target = [Octave]>>(
+        &self,
+        pool: &Pool<O>,
+        histogram: &mut Histogram,
+    ) -> mutex_latency {
+        let (samples, [last, average, min, max]) = self.sequence.read(|| {
             let spans = [&self.last, &self.average, &self.min, &self.max];
             let spans = spans.map(|word| Span(word.load(Relaxed)).nanoseconds());
-            pool.gather(&self.histogram, &mut histogram);
+            pool.gather(&self.histogram, histogram);
             (self.samples.load(Relaxed), spans)
         });
         // No percentile lies outside, however wide its step is.
-        let percentile = |percent| histogram.percentile(percent).clamp(min, max.max(min));
+        let [p50, p95, p99] =
+            histogram.percentiles([50, 95, 99]).map(|value| value.clamp(min, max.max(min)));
         mutex_latency {
             samples,
             last_ns: last,
             average_ns: average,
             min_ns: min,
             max_ns: max,
-            p50_ns: percentile(50),
-            p95_ns: percentile(95),
-            p99_ns: percentile(99),
+            p50_ns: p50,
+            p95_ns: p95,
+            p99_ns: p99,
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::abi::*;
 use crate::connection::Meta;
 use crate::counters::Totals;
 use crate::cpu::DropCounter;
+use crate::crc::crc32;
 use crate::engine::Engine;
 use crate::engine::Memory;
 use crate::fd::FdSums;
@@ -27,7 +28,7 @@ use crate::parse::Untracked;
 use crate::wire::Wire;
 
 /// Records in a block at the most; copied under the ledger's lock.
-const BLOCK_RECORDS: u32 = 64;
+const BLOCK_RECORDS: u32 = 256;
 
 /// Records looked at, in use or not, before the ledger's lock is let go.
 const BLOCK_LOOKS: u32 = 1024;
@@ -110,6 +111,7 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
         mut copy: impl FnMut(&mutex_connection),
     ) -> bool {
         let arena = engine.connections();
+        let mut histogram = Histogram::default();
         let mut copied = 0;
         for _ in 0..BLOCK_LOOKS {
             if self.next_connection >= arena.ever_used_end() {
@@ -124,8 +126,14 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
             }
             let fd = connection.fd();
             let number = self.next_connection - 1;
-            let wire =
-                engine.owned_connection_to_wire(number, connection, fd, self.offset, self.now);
+            let wire = engine.owned_connection_to_wire(
+                number,
+                connection,
+                fd,
+                self.offset,
+                self.now,
+                &mut histogram,
+            );
             if let Some(sums) = fd.and_then(|fd| self.sums.get_mut(fd as usize)) {
                 sums.sent.add(&wire.sent);
                 sums.received.add(&wire.received);
@@ -227,9 +235,9 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
                 record.scope = MUTEX_SCOPE_GLOBAL;
                 engine.latency_histogram(&mut histogram);
             }
-            for (octave, samples) in histogram.0.iter().enumerate() {
+            for (octave, samples) in histogram.octaves() {
                 if samples.iter().any(|count| *count != 0) {
-                    record.octave = octave as u32;
+                    record.octave = octave.into();
                     record.samples = *samples;
                     copy(&record);
                     copied += 1;
@@ -358,16 +366,15 @@ impl Image {
 
     /// Writes the next piece to the start of `out`, of at least [`BLOCK_BYTES`].
     ///
-    /// `cursor` shows what `origin` says, and is at its beginning the first time; `crc` is CRC-32
-    /// (IEEE 802.3). The caller holds the ledger's lock, not inside an RCU read
-    /// side. Too small an `out` ends the image early, which its reader notices.
+    /// `cursor` shows what `origin` says, and is at its beginning the first time. The caller holds
+    /// the ledger's lock, not inside an RCU read side. Too small an `out` ends the image early, which
+    /// its reader notices.
     pub fn next<M: Memory, S: DerefMut<Target = [FdSums]>>(
         &mut self,
         engine: &Engine<M>,
         ledger: &Ledger,
         cursor: &mut Cursor<S>,
         out: &mut [u8],
-        crc: impl Fn(&[u8]) -> u32,
     ) -> Piece {
         let moment = self.origin.moment;
         let mut block = Block::new(out);
@@ -387,7 +394,7 @@ impl Image {
                     reserved: 0,
                     crc: 0,
                 };
-                return self.written(sealed_header(header, out, crc));
+                return self.written(sealed_header(header, out));
             }
             Phase::Status => {
                 self.phase = Phase::TotalsBefore;
@@ -466,7 +473,7 @@ impl Image {
             }
             Phase::Done => return Piece::Done,
         }
-        let bytes = block.seal(crc);
+        let bytes = block.seal();
         self.written(bytes)
     }
 
@@ -484,13 +491,9 @@ impl Image {
     }
 }
 
-fn sealed_header(
-    mut header: mutex_header,
-    out: &mut [u8],
-    crc: impl Fn(&[u8]) -> u32,
-) -> Option<usize> {
+fn sealed_header(mut header: mutex_header, out: &mut [u8]) -> Option<usize> {
     header.put(out)?;
-    header.crc = crc(out.get(..mutex_header::SIZE)?);
+    header.crc = crc32(out.get(..mutex_header::SIZE)?);
     header.put(out)?;
     Some(mutex_header::SIZE)
 }
@@ -519,9 +522,10 @@ impl<'a> Block<'a> {
     fn push<T: Wire>(&mut self, kind: u32, record: &T) {
         self.header.kind = kind as u16;
         self.header.record_size = T::SIZE as u32;
-        match self.out.get_mut(self.length..).and_then(|room| record.put(room)) {
+        let end = self.length + T::SIZE;
+        match self.out.get_mut(self.length..end).and_then(|room| record.put(room)) {
             Some(_) => {
-                self.length += T::SIZE;
+                self.length = end;
                 self.count += 1;
             }
             None => self.overflowed = true,
@@ -530,7 +534,7 @@ impl<'a> Block<'a> {
 
     /// Puts the header in front and returns the block's length: 0 without records, `None` if they
     /// found no room.
-    fn seal(mut self, crc: impl Fn(&[u8]) -> u32) -> Option<usize> {
+    fn seal(mut self) -> Option<usize> {
         if self.overflowed {
             return None;
         }
@@ -539,7 +543,7 @@ impl<'a> Block<'a> {
         }
         self.header.count = self.count;
         self.header.put(self.out)?;
-        self.header.crc = crc(self.out.get(..self.length)?);
+        self.header.crc = crc32(self.out.get(..self.length)?);
         self.header.put(self.out)?;
         Some(self.length)
     }

@@ -14,20 +14,21 @@ use core::net::Ipv4Addr;
 use core::net::Ipv6Addr;
 
 use crate::abi::*;
+use crate::ascii::Text;
 use crate::counters::Totals;
 use crate::counters::Traffic;
 use crate::filter::Filter;
 use crate::monitor::Counts;
 use crate::names::alert_kind_name;
+use crate::names::connection_flags;
+use crate::names::protocol_name;
 use crate::names::scope_name;
 use crate::names::severity_name;
 use crate::names::state_name;
-use crate::names::ConnectionFlags;
 use crate::names::Protocol;
 use crate::parse::Untracked;
 use crate::report::drop_counts;
 use crate::report::DropKey;
-use crate::report::DropReasons;
 
 /// The version that every file starts with.
 pub const FORMAT: u32 = 1;
@@ -110,6 +111,7 @@ pub const ALERT_COLUMNS: [&str; 17] = [
 ];
 
 /// Shows an address of a record: IPv4 where it is one and `family` says so.
+#[derive(Clone, Copy)]
 pub struct Address {
     /// 4 or 6.
     pub family: u8,
@@ -278,37 +280,73 @@ pub fn connections_header(out: &mut impl Write) -> fmt::Result {
     writeln!(out, " drop_reasons")
 }
 
+/// Bytes of the longest line of `connections`, and some.
+const CONNECTION_MAX: usize = 1152;
+
 /// Writes one line of `connections`.
 pub fn connection(out: &mut impl Write, c: &mutex_connection) -> fmt::Result {
-    let address = |address| Address { family: c.family, address };
-    write!(
-        out,
-        "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}",
-        c.id,
-        c.netns,
-        Protocol(c.protocol),
-        address(c.local_address),
-        c.local_port,
-        address(c.remote_address),
-        c.remote_port,
-        c.scope,
-        state_name(c.state),
-        ConnectionFlags(c.flags),
-        c.fd,
-        Uid(c.uid),
-        c.cgroup,
-        c.in_interface,
-        c.out_interface,
-        c.first_seen_ns,
-        c.last_seen_ns,
-        c.closed_ns,
-        c.family,
-    )?;
-    counters(out, &c.sent, &c.received, &c.quality)?;
-    if drop_counts(&c.drop_reasons).next().is_none() {
-        return writeln!(out, " -");
+    let mut room = [0; CONNECTION_MAX];
+    let mut line = Text::new(&mut room);
+    let number = |line: &mut Text<'_>, number: u64| {
+        line.number(number);
+        line.sign(b' ');
+    };
+    let word = |line: &mut Text<'_>, word: Option<&str>| {
+        line.word(word.unwrap_or("-"));
+        line.sign(b' ');
+    };
+    let end = |line: &mut Text<'_>, address: &[u8; 16], port: u16| {
+        line.address(c.family == 4, address);
+        line.sign(b' ');
+        number(line, port.into());
+    };
+    number(&mut line, c.id);
+    number(&mut line, c.netns.into());
+    match protocol_name(c.protocol) {
+        Some(name) => word(&mut line, Some(name)),
+        None => number(&mut line, c.protocol.into()),
     }
-    writeln!(out, " {}", DropReasons { reasons: &c.drop_reasons, separator: ',' })
+    end(&mut line, &c.local_address, c.local_port);
+    end(&mut line, &c.remote_address, c.remote_port);
+    number(&mut line, c.scope.into());
+    word(&mut line, Some(state_name(c.state)));
+    let mut flags = connection_flags(c.flags);
+    line.word(flags.next().unwrap_or("-"));
+    flags.for_each(|name| {
+        line.sign(b',');
+        line.word(name);
+    });
+    line.sign(b' ');
+    number(&mut line, c.fd);
+    match c.uid {
+        MUTEX_UID_UNKNOWN => word(&mut line, None),
+        uid => number(&mut line, uid.into()),
+    }
+    number(&mut line, c.cgroup);
+    number(&mut line, c.in_interface.into());
+    number(&mut line, c.out_interface.into());
+    number(&mut line, c.first_seen_ns);
+    number(&mut line, c.last_seen_ns);
+    number(&mut line, c.closed_ns);
+    number(&mut line, c.family.into());
+    for traffic in [&c.sent, &c.received] {
+        traffic.fields().into_iter().for_each(|(_, value)| number(&mut line, value));
+    }
+    c.quality.latency.fields().into_iter().for_each(|(_, value)| number(&mut line, value));
+    c.quality.fields().into_iter().for_each(|(_, value)| number(&mut line, value));
+    for (place, drop) in drop_counts(&c.drop_reasons).enumerate() {
+        if place > 0 {
+            line.sign(b',');
+        }
+        line.number(drop.reason.into());
+        line.sign(b':');
+        line.number(drop.packets.into());
+    }
+    if drop_counts(&c.drop_reasons).next().is_none() {
+        line.sign(b'-');
+    }
+    line.sign(b'\n');
+    out.write_str(line.finish().ok_or(fmt::Error)?)
 }
 
 /// Writes the lines that `fds` starts with.
@@ -605,6 +643,7 @@ pub fn alert(out: &mut impl Write, a: &mutex_alert) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Wire;
     use std::prelude::v1::*;
 
     fn columns(write_header: fn(&mut String) -> fmt::Result) -> usize {
@@ -627,6 +666,17 @@ mod tests {
         fd(&mut line, &record).expect("a string takes everything");
         assert_eq!(line.split(' ').count(), columns(fds_header));
         assert!(line.contains(r" a\x20b\x5c\x0a "), "{line}");
+    }
+
+    #[test]
+    fn the_longest_line_of_a_connection_has_room() {
+        let (record, _) = mutex_connection::take(&[0xff; mutex_connection::SIZE]);
+        let record = mutex_connection { uid: 0xffff_fffe, state: 2, ..record };
+        let mut line = String::new();
+        connection(&mut line, &record).expect("a string takes everything");
+        assert_eq!(line.split(' ').count(), columns(connections_header));
+        assert!(line.contains(" 18446744073709551615 4294967294 18446744073709551615 "), "{line}");
+        assert!(line.len() + 100 < CONNECTION_MAX, "{} bytes", line.len());
     }
 
     #[test]

@@ -16,7 +16,10 @@ use crate::sys::host;
 use crate::sys::proc::Line;
 use crate::sys::proc::TextFile;
 
-/// Item 0 is the header, item `n` record `n - 1`.
+/// Records that are shown together.
+const TOGETHER: u64 = 16;
+
+/// Item 0 is the header, item `n` are the records from `(n - 1) * TOGETHER` on.
 pub(super) struct Connections {
     books: Arc<Books>,
     netns: Option<u32>,
@@ -27,6 +30,7 @@ impl TextFile for Connections {
     type Context = Books;
     const NAME: &'static CStr = c"connections";
     const MODE: u16 = 0o440;
+    const ROOM: u64 = 64 << 10;
 
     fn open(books: Arc<Books>) -> Result<Self> {
         Ok(Connections { books, netns: only_netns(), moment: host::moment() })
@@ -36,35 +40,41 @@ impl TextFile for Connections {
         let Some(start) = position.checked_sub(1) else {
             return Some(0);
         };
+        let start = u32::try_from(start.checked_mul(TOGETHER)?).ok()?;
         let (record, _) = self
             .books
             .engine()
             .connections()
-            .ever_used(u32::try_from(start).ok()?)
+            .ever_used(start)
             .find(|(_, connection)| connection.meta().has(Meta::IN_USE))?;
-        Some(u64::from(record) + 1)
+        Some(u64::from(record) / TOGETHER + 1)
     }
 
     fn show(&mut self, position: u64, out: &mut Line<'_>) -> fmt::Result {
-        let Some(record) = position.checked_sub(1) else {
+        let Some(start) = position.checked_sub(1).map(|group| group * TOGETHER) else {
             return text::connections_header(out);
         };
-        let books = &self.books;
-        let Some(connection) = books.engine().connections().get(record as u32) else {
-            return Ok(());
-        };
-        // With the shelf's lock the record can't become another's halfway.
-        let wire = books.with_shelf(|_| {
-            connection.meta().has(Meta::IN_USE).then(|| {
-                let (offset, now) = (self.moment.offset(), self.moment.boot);
-                books.engine().connection_to_wire(record as u32, connection, offset, now)
-            })
-        });
-        match wire {
-            Some(wire) if self.netns.is_none_or(|only| only == wire.netns) => {
-                text::connection(out, &wire)
+        let engine = self.books.engine();
+        let (offset, now) = (self.moment.offset(), self.moment.boot);
+        // With the shelf's lock no record can become another's halfway.
+        self.books.with_shelf(|_| {
+            for record in start as u32..(start + TOGETHER) as u32 {
+                let Some(connection) = engine.connections().get(record) else {
+                    break;
+                };
+                let shown = connection.meta().has(Meta::IN_USE)
+                    && self.netns.is_none_or(|only| only == connection.key().netns());
+                if shown {
+                    text::connection(
+                        out,
+                        &engine.connection_to_wire(record, connection, offset, now),
+                    )?;
+                }
+                if out.overflowed() {
+                    break;
+                }
             }
-            _ => Ok(()),
-        }
+            Ok(())
+        })
     }
 }

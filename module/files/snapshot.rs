@@ -35,7 +35,7 @@ pub(super) struct Snapshot {
 struct State {
     image: Image,
     reader: Reader,
-    block: KVec<u8>,
+    block: KVVec<u8>,
     /// Where in `block` what was not handed over yet begins, and ends.
     begin: usize,
     end: usize,
@@ -51,7 +51,7 @@ impl StreamFile for Snapshot {
         let (netns, is_first) = host::reader_netns();
         let origin =
             Origin { moment: host::moment(), boot_id: books.boot_id(), netns, filtered: !is_first };
-        let mut block = KVec::new();
+        let mut block = KVVec::new();
         block.extend_with(BLOCK_BYTES, 0, GFP_KERNEL)?;
         let filtered = !is_first;
         let reader = Reader::new(books.clone(), only_netns(), origin.moment)?;
@@ -106,7 +106,7 @@ impl State {
         let engine = self.reader.books().engine();
         while self.end == 0 {
             let piece = self.reader.with_cursor(|ledger, cursor| {
-                image.next(engine, ledger, cursor, block, host::crc32)
+                image.next(engine, ledger, cursor, block)
             })?;
             match piece {
                 Piece::Bytes(bytes) => self.end = bytes,

@@ -13,6 +13,7 @@ pub const MUTEX_OWNER_KERNEL: u32 = 1;
 pub const MUTEX_OWNER_PROCESS: u32 = 2;
 pub type __u8 = ::core::ffi::c_uchar;
 pub type __u16 = ::core::ffi::c_ushort;
+pub type __s32 = ::core::ffi::c_int;
 pub type __u32 = ::core::ffi::c_uint;
 pub type __s64 = ::core::ffi::c_longlong;
 pub type __u64 = ::core::ffi::c_ulonglong;
@@ -358,10 +359,11 @@ pub struct mutex_text_calls {
             length: __u64,
         ) -> __s64,
     >,
+    pub room: __u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of mutex_text_calls"][::core::mem::size_of::<mutex_text_calls>() - 40usize];
+    ["Size of mutex_text_calls"][::core::mem::size_of::<mutex_text_calls>() - 48usize];
     ["Alignment of mutex_text_calls"][::core::mem::align_of::<mutex_text_calls>() - 8usize];
     ["Offset of field: mutex_text_calls::open"]
         [::core::mem::offset_of!(mutex_text_calls, open) - 0usize];
@@ -373,6 +375,8 @@ const _: () = {
         [::core::mem::offset_of!(mutex_text_calls, show) - 24usize];
     ["Offset of field: mutex_text_calls::write"]
         [::core::mem::offset_of!(mutex_text_calls, write) - 32usize];
+    ["Offset of field: mutex_text_calls::room"]
+        [::core::mem::offset_of!(mutex_text_calls, room) - 40usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -471,7 +475,10 @@ unsafe extern "C" {
     pub fn mutex_read_unlock();
 }
 unsafe extern "C" {
-    pub fn mutex_seq_write(seq: *mut seq_file, bytes: *const ::core::ffi::c_void, length: __u64);
+    pub fn mutex_seq_room(seq: *mut seq_file, bytes: *mut __u64) -> *mut ::core::ffi::c_char;
+}
+unsafe extern "C" {
+    pub fn mutex_seq_written(seq: *mut seq_file, bytes: __s32);
 }
 unsafe extern "C" {
     pub fn mutex_reader_netns(netns: *mut __u32) -> ::core::ffi::c_int;
@@ -512,9 +519,6 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn mutex_random(bytes: *mut ::core::ffi::c_void, length: __u64);
-}
-unsafe extern "C" {
-    pub fn mutex_crc32(bytes: *const __u8, length: __u64) -> __u32;
 }
 unsafe extern "C" {
     pub fn mutex_now() -> __u64;

@@ -50,12 +50,6 @@ pub(crate) fn random() -> [u64; 8] {
     words
 }
 
-/// CRC-32 (IEEE 802.3).
-pub(crate) fn crc32(bytes: &[u8]) -> u32 {
-    // SAFETY: So many bytes may be read there.
-    unsafe { bindings::mutex_crc32(bytes.as_ptr(), bytes.len() as u64) }
-}
-
 /// Bytes of memory that the kernel has.
 pub(crate) fn memory() -> u64 {
     // SAFETY: May be called anywhere.

@@ -37,6 +37,9 @@ pub(crate) trait TextFile: Sized + Send {
     /// Prints an item; nothing if it is gone. May be asked twice for the same one.
     fn show(&mut self, position: u64, out: &mut Line<'_>) -> fmt::Result;
 
+    /// Bytes of text that a read gathers at once, where that is many: several of the largest items.
+    const ROOM: u64 = 0;
+
     /// Whether [`TextFile::write`] is for anything.
     const WRITABLE: bool = false;
 
@@ -108,11 +111,18 @@ pub(crate) fn wake() {
     unsafe { bindings::mutex_files_wake() };
 }
 
-/// Where text goes: gathered, and handed on when there is enough or at the end.
+/// Where an item's text goes. If that is more than there is room for, the item is asked for again.
+///
+/// # Invariants
+///
+/// `length` is at most `size`, and `room` may be written for `size` bytes as long as `seq` is not used
+/// otherwise; `seq` is valid.
 pub(crate) struct Line<'a> {
     seq: *mut bindings::seq_file,
-    bytes: [u8; 512],
+    room: *mut u8,
+    size: usize,
     length: usize,
+    overflowed: bool,
     _seq: PhantomData<&'a mut bindings::seq_file>,
 }
 
@@ -121,36 +131,48 @@ impl Line<'_> {
     ///
     /// `seq` is valid, and not used otherwise, as long as this lives.
     unsafe fn new(seq: *mut bindings::seq_file) -> Self {
-        Line { seq, bytes: [0; 512], length: 0, _seq: PhantomData }
+        let mut size = 0;
+        // SAFETY: `seq` is valid by the contract of this function, and `size` may be written.
+        let room = unsafe { bindings::mutex_seq_room(seq, &mut size) };
+        // INVARIANT: So much room there is.
+        Line {
+            seq,
+            room: room.cast(),
+            size: size as usize,
+            length: 0,
+            overflowed: false,
+            _seq: PhantomData,
+        }
     }
 
-    fn flush(&mut self) {
-        // SAFETY: `seq` is valid by the contract of `new`, and `length` is at most that of `bytes`.
-        unsafe {
-            bindings::mutex_seq_write(self.seq, self.bytes.as_ptr().cast(), self.length as u64)
-        };
-        self.length = 0;
+    /// Whether it was more than there is room for, so that no more needs to be written.
+    pub(crate) fn overflowed(&self) -> bool {
+        self.overflowed
     }
 }
 
 impl fmt::Write for Line<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for part in text.as_bytes().chunks(self.bytes.len()) {
-            if part.len() > self.bytes.len() - self.length {
-                self.flush();
-            }
-            let end = self.length + part.len();
-            let room = self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?;
-            room.copy_from_slice(part);
-            self.length = end;
+        if text.len() > self.size - self.length {
+            self.overflowed = true;
+            return Ok(());
         }
+        // SAFETY: By the type's invariant so many bytes may be written there; what is only just
+        // being written is nowhere in `text`.
+        unsafe {
+            core::ptr::copy_nonoverlapping(text.as_ptr(), self.room.add(self.length), text.len())
+        };
+        // INVARIANT: It is at most `size`, as was found above.
+        self.length += text.len();
         Ok(())
     }
 }
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
-        self.flush();
+        let written = if self.overflowed { -1 } else { self.length as i32 };
+        // SAFETY: `seq` is valid by the type's invariant, and so many bytes of its room were written.
+        unsafe { bindings::mutex_seq_written(self.seq, written) };
     }
 }
 
@@ -253,6 +275,7 @@ impl<F: TextFile> TextCalls<F> {
         seek: Some(Self::seek),
         show: Some(Self::show),
         write: if F::WRITABLE { Some(Self::write) } else { None },
+        room: F::ROOM,
     };
 
     /// # Safety
@@ -404,6 +427,11 @@ impl<F: StreamFile> StreamCalls<F> {
     unsafe extern "C" fn close(state: *mut c_void) {
         // SAFETY: `state` comes from `open`, pinned there, and this is the last call with it.
         drop(unsafe { Pin::new_unchecked(KBox::from_raw(state.cast::<F>())) });
+        // SAFETY: None, for it is gone: a use after it was freed.
+        #[cfg(mutex_seeded)]
+        unsafe {
+            state.cast::<u8>().read_volatile()
+        };
     }
 
     /// # Safety

@@ -3,7 +3,6 @@
 
 #include <linux/cgroup.h>
 #include <linux/cpumask.h>
-#include <linux/crc32.h>
 #include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/irq_work.h>
@@ -125,10 +124,13 @@ static DEFINE_PER_CPU_ALIGNED(struct here, heres);
 
 static __always_inline void deliver(struct mutex_view *view)
 {
+	/* What is received comes with bottom halves off, which is all there is to pinning. */
+	bool pinned = !IS_ENABLED(CONFIG_PREEMPT_RT) && softirq_count();
 	struct here *here;
 	unsigned long tick;
 
-	mutex_pin();
+	if (!pinned)
+		mutex_pin();
 	here = this_cpu_ptr(&heres);
 	/* The coarse clock goes on with the tick, so most packets need not ask it. One that comes
 	 * between the tick and the clock has the last tick's time. */
@@ -142,7 +144,8 @@ static __always_inline void deliver(struct mutex_view *view)
 		hook_calls->watched_packet(hook_context, here->area, view);
 	else
 		hook_calls->packet(hook_context, here->area, view);
-	mutex_unpin();
+	if (!pinned)
+		mutex_unpin();
 }
 
 void mutex_watch_packets(bool watch)
@@ -762,6 +765,7 @@ static const struct seq_operations text_items = {
 static int text_open(struct inode *inode, struct file *opened)
 {
 	const struct mutex_file *file = pde_data(inode);
+	struct seq_file *seq;
 	void *state;
 	int error;
 
@@ -773,7 +777,13 @@ static int text_open(struct inode *inode, struct file *opened)
 		file->text->close(state);
 		return error;
 	}
-	((struct seq_file *)opened->private_data)->private = state;
+	seq = opened->private_data;
+	seq->private = state;
+	/* Without it seq_file makes do with a page. */
+	if (file->text->room)
+		seq->buf = kvmalloc(file->text->room, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (seq->buf)
+		seq->size = file->text->room;
 	return 0;
 }
 
@@ -1047,9 +1057,17 @@ bool mutex_may_log(void)
 	return __ratelimit(&limit);
 }
 
-void mutex_seq_write(struct seq_file *seq, const void *bytes, __u64 length)
+char *mutex_seq_room(struct seq_file *seq, __u64 *bytes)
 {
-	seq_write(seq, bytes, length);
+	char *room;
+
+	*bytes = seq_get_buf(seq, &room);
+	return room;
+}
+
+void mutex_seq_written(struct seq_file *seq, __s32 bytes)
+{
+	seq_commit(seq, bytes);
 }
 
 int mutex_reader_netns(__u32 *netns)
@@ -1065,7 +1083,11 @@ int mutex_reader_netns(__u32 *netns)
 void *mutex_memory_allocate(__u64 bytes)
 {
 	/* Fail rather than let the OOM killer make room for a large table. */
-	return __vmalloc(bytes, GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
+	gfp_t how = GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN | __GFP_RETRY_MAYFAIL;
+
+	/* At a million connections most of a packet's time is finding pages, of which there are fewer
+	 * if they are large. What rounding up to one takes is a sixteenth at most. */
+	return bytes >= 16 * PMD_SIZE ? vmalloc_huge(bytes, how) : __vmalloc(bytes, how);
 }
 
 void mutex_memory_free(void *memory)
@@ -1132,11 +1154,6 @@ void mutex_grace_period(void)
 void mutex_random(void *bytes, __u64 length)
 {
 	get_random_bytes(bytes, length);
-}
-
-__u32 mutex_crc32(const __u8 *bytes, __u64 length)
-{
-	return ~crc32_le(~0, bytes, length);
 }
 
 __u64 mutex_now_exact(void)

@@ -159,13 +159,16 @@ void mutex_work_stop(void);
 /* Text files in /proc/mutex. `open` gives a state or an ERR_PTR; `seek` gives
  * the first item at or after `position`, or a negative number if there is none;
  * `show` prints an item; `write`, if it is set, takes bytes from userspace. One
- * call at a time for each open file, but for `write`. */
+ * call at a time for each open file, but for `write`. `room`, if it is not 0, is as
+ * many bytes as are gathered for a read; else it is a page, and more where an item
+ * needs it. */
 struct mutex_text_calls {
 	void *(*open)(void *context);
 	void (*close)(void *state);
 	__s64 (*seek)(void *state, __u64 position);
 	int (*show)(void *state, struct seq_file *seq, __u64 position);
 	__s64 (*write)(void *context, const void *user, __u64 length);
+	__u64 room;
 };
 
 /* Binary files in /proc/mutex that are read from start to end. Where `ready` is
@@ -208,7 +211,10 @@ bool mutex_may_log(void);
 /* RCU read sides of one's own. */
 void mutex_read_lock(void);
 void mutex_read_unlock(void);
-void mutex_seq_write(struct seq_file *seq, const void *bytes, __u64 length);
+/* Where text goes, and for how many bytes there is room; then how many were written, or -1 if there
+ * was too little. */
+char *mutex_seq_room(struct seq_file *seq, __u64 *bytes);
+void mutex_seq_written(struct seq_file *seq, __s32 bytes);
 
 /* The current process's network namespace; returns whether it is the first. */
 int mutex_reader_netns(__u32 *netns);
@@ -235,7 +241,6 @@ void mutex_unpin(void);
 void mutex_grace_period(void);
 
 void mutex_random(void *bytes, __u64 length);
-__u32 mutex_crc32(const __u8 *bytes, __u64 length);
 /* Nanoseconds since boot, to the tick. */
 __u64 mutex_now(void);
 /* Nanoseconds since boot, exactly. */

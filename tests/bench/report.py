@@ -97,6 +97,9 @@ def targets(table):
     for flows, limit, name in (1, 0.5, "1"), (256, 0.6, "256"), (1 << 20, 0.8, "1 M"):
         yield (f"the same, if eBPF takes the coarse clock, {name} connections", "as above", "<=", limit,
                ratio(own("mutex", flows), ebpf(flows, "hash-coarse")))
+    for flows, limit, name in (1, 0.5, "1"), (256, 0.6, "256"), (1 << 20, 0.8, "1 M"):
+        yield (f"MUTEX / the same hash in the same kernel, {name} connections", "beyond an empty hook; the time is the tick's",
+               "<=", limit, ratio(own("mutex", flows), own("bpf-hash", flows)))
     yield ("MUTEX / conntrack with accounting, 256 connections", "difference to nothing", "<=", 0.2,
            ratio(own("mutex", 256, "nothing"), own("conntrack", 256, "nothing")))
     yield ("two CPUs on different connections / one", "packets a second, 256 connections each", ">=", 1.9, cpus(256, 0))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# Only on: debug
+# Only on: uml-debug debug
 # Only when named
 """As faults, at every place."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# Only on: debug
+# Only on: uml-debug debug
 """Allocations fail, one after another: everything works, or says why and leaves nothing behind.
 
 Of what has many places where it can fail, some are tried; faults-all tries all of them.

@@ -25,7 +25,9 @@ def of_image(image):
 
 
 first = net.Namespace(loopback=True)
-module.load(timeout_closed=3600, timeout_one_way=3600, timeout_two_way=3600, timeout_icmp=3600)
+# So many that the kernel gives the table large pages where it has any.
+module.load(max_connections=140_000, timeout_closed=3600, timeout_one_way=3600, timeout_two_way=3600,
+            timeout_icmp=3600)
 
 check.part("at rest: the same connections and counters as in the image")
 for address in ("127.0.0.1", "::1"):

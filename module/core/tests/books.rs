@@ -243,7 +243,7 @@ impl Snapshot<'_> {
         let piece = {
             let shelf = &mut *self.books.shelf.lock().expect("no panic");
             let cursor = shelf.readers.0.get_mut(&self.id).expect("the reader is listed");
-            self.image.next(&self.books.engine, &shelf.ledger, cursor, &mut block, |_| 0)
+            self.image.next(&self.books.engine, &shelf.ledger, cursor, &mut block)
         };
         match piece {
             Piece::Bytes(count) => self.bytes.extend_from_slice(&block[..count]),

@@ -5,10 +5,12 @@ import os
 
 # scripts/vm says which kernel it is.
 KERNEL = os.environ.get("MUTEX_KERNEL", "stock")
-# User-mode Linux runs at the speed of its host; what is emulated does not, and a kernel that looks
-# for bugs in itself takes several times longer still.
+# User Mode Linux runs at the speed of its host; what is emulated does not, and a kernel that looks
+# for bugs in itself takes several times longer, wherever it runs.
 IS_NATIVE = KERNEL == "uml"
-IS_SLOW = KERNEL in ("debug", "race")
+# It has no kprobes.
+IS_UML = KERNEL in ("uml", "uml-debug")
+IS_SLOW = KERNEL in ("uml-debug", "debug", "race")
 # Whether there is time for hundreds of rounds, and for minutes of an attack.
 IS_LONG = bool(os.environ.get("MUTEX_LONG"))
 # Factor for time limits that nobody minds to wait for when all is well.

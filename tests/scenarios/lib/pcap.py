@@ -8,6 +8,8 @@ import signal
 import struct
 import time
 
+from lib.pace import LONGER
+
 Packet = collections.namedtuple("Packet", "protocol source sport destination dport bytes payload")
 
 EXTENSIONS = {0, 43, 60}
@@ -88,7 +90,7 @@ class Capture:
         # Without immediate mode the kernel keeps packets back for a second, and the end of it loses them.
         self._process = namespace.start("tcpdump", "-n", "-i", link, "-Q", direction, "-s", "160",
                                         "-B", "65536", "--immediate-mode", "-w", path, stderr=self._errors)
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 15 * LONGER
         while "listening on" not in self._said():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"tcpdump: {self._said()}")

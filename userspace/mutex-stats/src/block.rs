@@ -117,7 +117,8 @@ impl<T: Wire> Iterator for Records<'_, T> {
             return None;
         }
         self.bytes = rest;
-        Some(T::take(record).0)
+        // Where all of it is there, no field needs to be asked for that.
+        Some(T::take(record.get(..T::SIZE).unwrap_or(record)).0)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

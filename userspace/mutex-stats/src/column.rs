@@ -142,6 +142,8 @@ fn cell(value: &Value<'_>, place: usize) -> Cell {
         Value::Latency(latency) => nth(&latency.fields()),
         Value::Samples(samples) => samples.get(place).copied(),
         Value::Text(text) => return Cell::Text(text.to_string()),
+        Value::Name(name) => return Cell::Text((*name).to_owned()),
+        Value::Address(address) => return Cell::Text(address.to_string()),
         Value::Truth(truth) => return Cell::Text(truth.to_string()),
         Value::Flags(flags) => {
             return Cell::Text(flag_names(*flags).collect::<Vec<_>>().join(","));

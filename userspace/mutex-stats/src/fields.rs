@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use mutex_core::names::protocol_name;
 use mutex_core::text::status_fields;
 
 use crate::Address;
@@ -42,7 +43,11 @@ use crate::records::state_name;
 pub enum Value<'a> {
     /// A number in base units.
     Integer(u64),
-    /// Something that has a name or is written as text.
+    /// A name out of a set of ours: one word of letters, digits and hyphens.
+    Name(&'static str),
+    /// An end's address.
+    Address(Address),
+    /// Something that is written as text.
     Text(&'a dyn fmt::Display),
     /// Yes or no.
     Truth(bool),
@@ -160,7 +165,7 @@ impl Fields for LatencyBuckets {
         mut each: impl FnMut(&'static str, Value<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let scope = u8::try_from(self.scope).map_or("unknown", scope_name);
-        each("scope", Value::Text(&scope))?;
+        each("scope", Value::Name(scope))?;
         each("id", Value::Integer(self.id))?;
         each("octave", Value::Integer(self.octave.into()))?;
         each("samples", Value::Samples(&self.samples))
@@ -174,23 +179,23 @@ impl Fields for Alert {
     ) -> Result<(), E> {
         let local = Address { family: self.family, address: self.local_address };
         let remote = Address { family: self.family, address: self.remote_address };
-        let protocol = Protocol(self.protocol);
+        let number = Protocol(self.protocol);
         let command = command_text(&self.command);
-        let known = |is_known, text| if is_known { Value::Text(text) } else { Value::Unknown };
+        let known = |is_known, value| if is_known { value } else { Value::Unknown };
         each("number", Value::Integer(self.number))?;
         each("time_ns", Value::Integer(self.time_ns))?;
-        each("severity", Value::Text(&severity_name(self.severity)))?;
-        each("kind", Value::Text(&alert_kind_name(self.kind)))?;
-        each("scope", Value::Text(&scope_name(self.scope)))?;
+        each("severity", Value::Name(severity_name(self.severity)))?;
+        each("kind", Value::Name(alert_kind_name(self.kind)))?;
+        each("scope", Value::Name(scope_name(self.scope)))?;
         each("subject", Value::Integer(self.subject))?;
         each("threshold", Value::Integer(self.threshold))?;
         each("value", Value::Integer(self.value))?;
         each("netns", Value::Integer(self.netns.into()))?;
         each("family", Value::Integer(self.family.into()))?;
-        each("protocol", known(self.family != 0, &protocol))?;
-        each("local_address", known(has_endpoints(self), &local))?;
+        each("protocol", known(self.family != 0, protocol(&number)))?;
+        each("local_address", known(has_endpoints(self), Value::Address(local)))?;
         each("local_port", Value::Integer(self.local_port.into()))?;
-        each("remote_address", known(has_endpoints(self), &remote))?;
+        each("remote_address", known(has_endpoints(self), Value::Address(remote)))?;
         each("remote_port", Value::Integer(self.remote_port.into()))?;
         each("pid", Value::Integer(self.pid.into()))?;
         each("command", command.as_ref().map_or(Value::Unknown, |text| Value::Text(text)))
@@ -246,16 +251,16 @@ impl Fields for Connection {
         &self,
         mut each: impl FnMut(&'static str, Value<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let address = |address| Address { family: self.family, address };
+        let address = |address| Value::Address(Address { family: self.family, address });
         each("id", Value::Integer(self.id))?;
         each("netns", Value::Integer(self.netns.into()))?;
-        each("protocol", Value::Text(&Protocol(self.protocol)))?;
-        each("local_address", Value::Text(&address(self.local_address)))?;
+        each("protocol", protocol(&Protocol(self.protocol)))?;
+        each("local_address", address(self.local_address))?;
         each("local_port", Value::Integer(self.local_port.into()))?;
-        each("remote_address", Value::Text(&address(self.remote_address)))?;
+        each("remote_address", address(self.remote_address))?;
         each("remote_port", Value::Integer(self.remote_port.into()))?;
         each("scope", Value::Integer(self.scope.into()))?;
-        each("state", Value::Text(&state_name(self.state)))?;
+        each("state", Value::Name(state_name(self.state)))?;
         each("flags", Value::Flags(self.flags))?;
         each("fd", Value::Integer(self.fd))?;
         each("uid", uid(self.uid))?;
@@ -283,7 +288,7 @@ impl Fields for Fd {
         each("inode", Value::Integer(self.inode))?;
         each("netns", Value::Integer(self.netns.into()))?;
         each("family", Value::Integer(self.family.into()))?;
-        each("protocol", Value::Text(&Protocol(self.protocol)))?;
+        each("protocol", protocol(&Protocol(self.protocol)))?;
         each("pid", Value::Integer(self.pid.into()))?;
         each("command", command.as_ref().map_or(Value::Unknown, |text| Value::Text(text)))?;
         each("uid", uid(self.uid))?;
@@ -296,6 +301,10 @@ impl Fields for Fd {
         each("received", Value::Traffic(&self.received))?;
         each("quality", Value::Quality(&self.quality))
     }
+}
+
+fn protocol(number: &Protocol) -> Value<'_> {
+    protocol_name(number.0).map_or(Value::Text(number), Value::Name)
 }
 
 fn uid(uid: u32) -> Value<'static> {

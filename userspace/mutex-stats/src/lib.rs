@@ -5,7 +5,7 @@
 //! The kernel hands out an *image*: the binary content of `/proc/mutex/snapshot`, specified by
 //! `include/mutex.h`. A snapshot file holds the same bytes.
 //!
-//! - [`Proc`] opens the kernel's files.
+//! - [`Proc`] opens the kernel's files; [`Ahead`] reads while what was read is worked on.
 //! - [`Reader`] checks an image as it streams by; [`visit`] hands its blocks to a [`Visitor`].
 //! - [`formats`] and [`Audit`] are visitors: they need no more memory than a block at a time
 //!   (what [`Audit`] needs beyond that it says).
@@ -32,6 +32,7 @@
 //! are bytes; traffic is as on the wire. Counters are never rounded.
 
 mod aggregate;
+mod ahead;
 mod audit;
 mod block;
 mod column;
@@ -63,6 +64,7 @@ pub use aggregate::Aggregate;
 pub use aggregate::Group;
 pub use aggregate::Key;
 pub use aggregate::Of;
+pub use ahead::Ahead;
 pub use audit::Audit;
 pub use audit::Line;
 pub use audit::Report;

@@ -2,6 +2,7 @@
 
 //! From the bytes of an image to its blocks. Nothing is handed out before it was checked.
 
+use std::io;
 use std::io::Read;
 
 use crc32fast::Hasher;
@@ -40,8 +41,9 @@ pub struct Reader<R> {
     position: u64,
     header: Header,
     header_bytes: Vec<u8>,
-    /// The current block.
+    /// Room for the current block, and bytes of it that have come.
     buffer: Vec<u8>,
+    filled: usize,
     order: Order,
     connections: u64,
     fds: u64,
@@ -60,6 +62,7 @@ impl<R: Read> Reader<R> {
             header: Header::default(),
             header_bytes: Vec::new(),
             buffer: Vec::new(),
+            filled: 0,
             order: Order::default(),
             connections: 0,
             fds: 0,
@@ -106,7 +109,7 @@ impl<R: Read> Reader<R> {
         }
         self.fill(mutex_block::SIZE + size, place)?;
 
-        let (head, records) = self.buffer.split_at(mutex_block::SIZE);
+        let (head, records) = self.buffer[..self.filled].split_at(mutex_block::SIZE);
         // The checksum is the last field, and counts as zero.
         if checksum(&head[..mutex_block::SIZE - 4], records) != block.crc {
             return Err(Error::Checksum { at, place });
@@ -123,8 +126,13 @@ impl<R: Read> Reader<R> {
             }
             _ => {}
         }
-        let (_, records) = self.buffer.split_at(mutex_block::SIZE);
-        Ok(Some(Block { number: block.kind, record_size, bytes: &self.buffer, records }))
+        let bytes = &self.buffer[..self.filled];
+        Ok(Some(Block {
+            number: block.kind,
+            record_size,
+            bytes,
+            records: &bytes[mutex_block::SIZE..],
+        }))
     }
 
     fn read_header(&mut self) -> Result<(), Error> {
@@ -132,19 +140,19 @@ impl<R: Read> Reader<R> {
         const FIXED: usize = 16;
 
         match self.fill(FIXED, Place::Header) {
-            Err(Error::Truncated { .. }) if self.buffer.is_empty() => return Err(Error::Empty),
+            Err(Error::Truncated { .. }) if self.filled == 0 => return Err(Error::Empty),
             // What is too short to be told by its magic number may be a cut image if it agrees as
             // far as it goes.
             Err(Error::Truncated { .. })
                 if !MUTEX_MAGIC
                     .to_le_bytes()
-                    .starts_with(&self.buffer[..self.buffer.len().min(size_of::<u64>())]) =>
+                    .starts_with(&self.buffer[..self.filled.min(size_of::<u64>())]) =>
             {
                 return Err(Error::NotAnImage);
             }
             result => result?,
         }
-        let start = Header::take(&self.buffer).0;
+        let start = Header::take(&self.buffer[..self.filled]).0;
         if start.magic != MUTEX_MAGIC {
             return Err(Error::NotAnImage);
         }
@@ -158,24 +166,25 @@ impl<R: Read> Reader<R> {
         }
         self.fill(size, Place::Header)?;
 
-        let header = Header::take(&self.buffer).0;
+        let bytes = &self.buffer[..self.filled];
+        let header = Header::take(bytes).0;
         let crc_at = Header::SIZE - size_of::<u32>();
-        if checksum(&self.buffer[..crc_at], &self.buffer[Header::SIZE..]) != header.crc {
+        if checksum(&bytes[..crc_at], &bytes[Header::SIZE..]) != header.crc {
             return Err(Error::Checksum { at: 0, place: Place::Header });
         }
         self.header = header;
-        self.header_bytes = std::mem::take(&mut self.buffer);
+        self.header_bytes = bytes.to_vec();
         Ok(())
     }
 
     /// Starts the next block in the buffer.
     fn read_block_header(&mut self) -> Result<mutex_block, Error> {
-        self.buffer.clear();
+        self.filled = 0;
         match self.fill(mutex_block::SIZE, Place::BlockHeader) {
-            Err(Error::Truncated { at, .. }) if self.buffer.is_empty() => {
+            Err(Error::Truncated { at, .. }) if self.filled == 0 => {
                 Err(Error::Truncated { at, place: None })
             }
-            result => result.map(|()| mutex_block::take(&self.buffer).0),
+            result => result.map(|()| mutex_block::take(&self.buffer[..self.filled]).0),
         }
     }
 
@@ -198,14 +207,24 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
-    /// Reads until the buffer holds `size` bytes. It only grows as they come.
+    /// Reads until `size` bytes are there. The buffer only grows as they come.
     fn fill(&mut self, size: usize, place: Place) -> Result<(), Error> {
-        let missing = (size - self.buffer.len()) as u64;
-        let result = (&mut self.input).take(missing).read_to_end(&mut self.buffer);
-        let read = result.map_err(Error::Read)? as u64;
-        self.position += read;
-        if read < missing {
-            return Err(Error::Truncated { at: self.position, place: Some(place) });
+        const LEAST: usize = 8 << 10;
+
+        while self.filled < size {
+            if self.filled == self.buffer.len() {
+                self.buffer.resize(size.min((2 * self.filled).max(LEAST)), 0);
+            }
+            let end = size.min(self.buffer.len());
+            match self.input.read(&mut self.buffer[self.filled..end]) {
+                Ok(0) => return Err(Error::Truncated { at: self.position, place: Some(place) }),
+                Ok(count) => {
+                    self.filled += count;
+                    self.position += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::Read(error)),
+            }
         }
         Ok(())
     }

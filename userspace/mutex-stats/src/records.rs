@@ -22,6 +22,7 @@ pub use mutex_core::abi::mutex_untracked as Untracked;
 pub use mutex_core::counters::Direction;
 pub use mutex_core::names::Protocol;
 pub use mutex_core::names::alert_kind_name;
+pub use mutex_core::names::connection_flags as flag_names;
 pub use mutex_core::names::scope_name;
 pub use mutex_core::names::severity_name;
 pub use mutex_core::names::state_name;
@@ -33,7 +34,6 @@ use mutex_core::abi::MUTEX_CONNECTION_FORWARDED;
 use mutex_core::abi::MUTEX_IMAGE_FILTERED;
 use mutex_core::abi::MUTEX_SCOPE_CONNECTION;
 use mutex_core::abi::MUTEX_UID_UNKNOWN;
-use mutex_core::names::CONNECTION_FLAGS;
 use mutex_core::parse::Untracked as Reason;
 use mutex_core::text::Message;
 
@@ -48,11 +48,6 @@ pub fn is_filtered(header: &Header) -> bool {
 #[must_use]
 pub fn is_forwarded(connection: &Connection) -> bool {
     connection.flags & MUTEX_CONNECTION_FORWARDED != 0
-}
-
-/// The names of a connection's flags, in the order of their bits. Bits without a name are left out.
-pub fn flag_names(flags: u32) -> impl Iterator<Item = &'static str> + Clone {
-    CONNECTION_FLAGS.into_iter().filter(move |(flag, _)| flags & flag != 0).map(|(_, name)| name)
 }
 
 /// Whether a connection's ports mean something: ports, or the identifiers of ICMP echo.

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
+use mutex_stats::Ahead;
 use mutex_stats::Block;
 use mutex_stats::Cut;
 use mutex_stats::Error;
@@ -82,8 +83,13 @@ impl Source {
         target: &impl fmt::Display,
     ) -> Result<Header, Failure> {
         let result = match self {
-            Source::Kernel(proc) => proc.snapshot().and_then(|reader| reader.visit(visitor)),
-            Source::File(path) => visit(open(path)?, visitor),
+            Source::Kernel(proc) => proc
+                .open(mutex_stats::File::Snapshot)
+                .and_then(|file| visit(Ahead::new(file).map_err(Error::Read)?, visitor)),
+            Source::File(path) => {
+                let file = open(path)?;
+                Ahead::new(file).map_err(Error::Read).and_then(|ahead| visit(ahead, visitor))
+            }
             Source::Recording(path, time) => recorded(path, *time)
                 .map_err(|error| self.failure(error))
                 .and_then(|input| Ok(visit(BufReader::with_capacity(BUFFER, input?), visitor)))?,
@@ -183,17 +189,17 @@ pub fn warn_of_cuts(recording: &Recording) {
     }
 }
 
-fn open(path: &Path) -> Result<BufReader<File>, Failure> {
+fn open(path: &Path) -> Result<File, Failure> {
     let cannot = |why| Failure::from(anyhow!("cannot read {}: {why}", path.display()));
     let file = File::open(path).map_err(|error| cannot(reason(&error)))?;
     let is_folder = file.metadata().is_ok_and(|metadata| metadata.is_dir());
     if is_folder {
         return Err(cannot("it is a directory".into()));
     }
-    Ok(BufReader::with_capacity(BUFFER, file))
+    Ok(file)
 }
 
-/// Bytes that are read at a time.
+/// Bytes of a recording that are read at a time.
 const BUFFER: usize = 128 << 10;
 
 struct Nothing;

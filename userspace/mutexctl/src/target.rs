@@ -18,8 +18,8 @@ use crate::color;
 use crate::failure::Failure;
 use crate::safe_file::NewFile;
 
-/// Bytes that are written at a time.
-const BUFFER: usize = 128 << 10;
+/// Bytes that small pieces are gathered to.
+const BUFFER: usize = 64 << 10;
 
 /// A stream of bytes to write.
 pub enum Target {

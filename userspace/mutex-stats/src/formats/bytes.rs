@@ -2,73 +2,107 @@
 
 //! Text that is put together in memory and written in large pieces.
 //!
-//! Most of an export are small integers, so these do not go by way of `fmt`.
+//! Most of an export are names and small integers, so these do not go by way of `fmt`, and every
+//! piece is copied once, with a length that is known where it stands.
 
 use std::fmt;
 use std::fmt::Write as _;
 use std::io;
 use std::io::Write;
 
+use mutex_core::ascii::ADDRESS_MAX;
+use mutex_core::ascii::put_address;
+use mutex_core::ascii::put_decimal;
+
+use crate::Address;
+
 /// From this size on it is worth writing.
 const MANY: usize = 128 << 10;
 
+/// Bytes that are added at a time.
+const MORE: usize = 32 << 10;
+
 /// Bytes on their way to an output.
 #[derive(Debug, Default)]
-pub(super) struct Bytes(Vec<u8>);
+pub(super) struct Bytes {
+    /// What is written, and room for more.
+    room: Vec<u8>,
+    length: usize,
+}
 
 impl Bytes {
+    /// Room for `count` bytes, which are then there.
+    #[inline]
+    fn add(&mut self, count: usize) -> &mut [u8] {
+        let start = self.length;
+        if self.room.len() - start < count {
+            self.grow(count);
+        }
+        self.length = start + count;
+        &mut self.room[start..start + count]
+    }
+
+    #[cold]
+    fn grow(&mut self, count: usize) {
+        let length = (self.length + count).max(MANY) + MORE;
+        self.room.resize(length, 0);
+    }
+
     #[inline]
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
+        self.add(bytes.len()).copy_from_slice(bytes);
+    }
+
+    /// `before`, `name` and `after`, as one.
+    #[inline]
+    pub(super) fn push_around(&mut self, before: [u8; 2], name: &str, after: [u8; 2]) {
+        let room = self.add(name.len() + 4);
+        room[..2].copy_from_slice(&before);
+        room[2..2 + name.len()].copy_from_slice(name.as_bytes());
+        room[2 + name.len()..].copy_from_slice(&after);
     }
 
     /// Takes the last so many back.
     pub(super) fn take_back(&mut self, count: usize) {
-        self.0.truncate(self.0.len().saturating_sub(count));
+        self.length = self.length.saturating_sub(count);
     }
 
     /// The decimal digits of `integer`.
     #[inline]
     pub(super) fn integer(&mut self, integer: u64) {
-        if integer < 10 {
-            self.0.push(digit(integer));
-        } else {
-            self.long_integer(integer);
-        }
+        self.put(20, |room| put_decimal(integer, room));
     }
 
-    fn long_integer(&mut self, mut integer: u64) {
-        // The largest has twenty.
-        let mut digits = [0; 20];
-        let mut first = digits.len();
-        for place in digits.iter_mut().rev() {
-            *place = digit(integer % 10);
-            integer /= 10;
-            first -= 1;
-            if integer == 0 {
-                break;
-            }
-        }
-        self.push(digits.get(first..).unwrap_or_default());
+    /// An address.
+    pub(super) fn address(&mut self, address: &Address) {
+        self.put(ADDRESS_MAX, |room| put_address(address.family == 4, &address.address, room));
+    }
+
+    /// What `put` writes, which is `most` bytes at the most.
+    #[inline]
+    fn put(&mut self, most: usize, put: impl FnOnce(&mut [u8]) -> Option<usize>) {
+        let start = self.length;
+        let count = put(self.add(most)).expect("there is room");
+        self.length = start + count;
     }
 
     /// What `text` shows; returns it.
     pub(super) fn text(&mut self, text: &dyn fmt::Display) -> &[u8] {
-        let start = self.0.len();
+        let start = self.length;
         // Fails only where a `Display` does, and none of ours does.
         let _ = write!(Utf8(self), "{text}");
-        self.0.get(start..).unwrap_or_default()
+        &self.room[start..self.length]
     }
 
     /// Writes what there is, if it is worth it.
     pub(super) fn write_if_many(&mut self, output: &mut impl Write) -> io::Result<()> {
-        if self.0.len() < MANY { Ok(()) } else { self.write(output) }
+        if self.length < MANY { Ok(()) } else { self.write(output) }
     }
 
     /// Writes what there is.
     pub(super) fn write(&mut self, output: &mut impl Write) -> io::Result<()> {
-        let result = output.write_all(&self.0);
-        self.0.clear();
+        let result = output.write_all(&self.room[..self.length]);
+        self.length = 0;
         result
     }
 }
@@ -93,34 +127,64 @@ impl fmt::Write for Utf8<'_> {
     }
 }
 
-#[inline]
-fn digit(number: u64) -> u8 {
-    // Below ten.
-    b'0' + (number % 10) as u8
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn integer(integer: u64) -> String {
-        let mut bytes = Bytes::default();
-        bytes.integer(integer);
-        String::from_utf8(bytes.0).expect("digits")
+    #[derive(Clone, Debug)]
+    enum Piece {
+        Bytes(Vec<u8>),
+        Integer(u64),
+        Around(String),
+        Back(usize),
+        Write,
+    }
+
+    fn any_piece() -> impl Strategy<Value = Piece> {
+        prop_oneof![
+            4 => proptest::collection::vec(any::<u8>(), 0..100).prop_map(Piece::Bytes),
+            1 => proptest::collection::vec(any::<u8>(), 0..MANY).prop_map(Piece::Bytes),
+            4 => any::<u64>().prop_map(Piece::Integer),
+            4 => "[a-z]{0,20}".prop_map(Piece::Around),
+            1 => (0usize..10).prop_map(Piece::Back),
+            1 => Just(Piece::Write),
+        ]
     }
 
     proptest! {
         #[test]
-        fn integers_are_as_everybody_writes_them(number: u64, shift in 0u32..64) {
-            prop_assert_eq!(integer(number >> shift), (number >> shift).to_string());
-        }
-    }
-
-    #[test]
-    fn the_smallest_and_the_largest_integer() {
-        for number in [0, 9, 10, 99, 100, u64::MAX] {
-            assert_eq!(integer(number), number.to_string());
+        fn nothing_is_lost_and_nothing_comes_twice(
+            pieces in proptest::collection::vec(any_piece(), 0..50),
+        ) {
+            let (mut bytes, mut output) = (Bytes::default(), Vec::new());
+            let (mut expected, mut written) = (Vec::new(), 0);
+            for piece in pieces {
+                match piece {
+                    Piece::Bytes(piece) => {
+                        bytes.push(&piece);
+                        expected.extend(piece);
+                    }
+                    Piece::Integer(integer) => {
+                        bytes.integer(integer);
+                        expected.extend(integer.to_string().bytes());
+                    }
+                    Piece::Around(name) => {
+                        bytes.push_around(*b",\"", &name, *b"\":");
+                        expected.extend(format!(",\"{name}\":").bytes());
+                    }
+                    Piece::Back(count) => {
+                        bytes.take_back(count);
+                        expected.truncate(expected.len().saturating_sub(count).max(written));
+                    }
+                    Piece::Write => {
+                        bytes.write(&mut output).expect("a vector takes everything");
+                        written = expected.len();
+                    }
+                }
+            }
+            bytes.write(&mut output).expect("a vector takes everything");
+            prop_assert!(output == expected);
         }
     }
 }

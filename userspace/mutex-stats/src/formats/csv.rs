@@ -7,7 +7,6 @@ use std::fmt;
 use std::io;
 use std::io::Write;
 
-use mutex_core::report::DropReasons;
 use mutex_core::wire::Wire;
 
 use crate::Alert;
@@ -29,6 +28,7 @@ use crate::Visitor;
 use crate::fields::columns;
 use crate::formats::bytes::Bytes;
 use crate::records::ReasonName;
+use crate::records::drop_counts;
 use crate::records::flag_names;
 
 /// A table of the CSV export.
@@ -245,6 +245,7 @@ impl<W: Write> Lines<W> {
         self.has_field = true;
     }
 
+    #[inline]
     pub(super) fn integer(&mut self, integer: u64) {
         self.next();
         self.bytes.integer(integer);
@@ -262,9 +263,18 @@ impl<W: Write> Lines<W> {
         }
     }
 
+    #[inline] // Most of it goes where the kind of value is known.
     fn value(&mut self, value: Value<'_>) {
         match value {
             Value::Integer(integer) => self.integer(integer),
+            Value::Name(name) => {
+                self.next();
+                self.bytes.push(name.as_bytes());
+            }
+            Value::Address(address) => {
+                self.next();
+                self.bytes.address(&address);
+            }
             Value::Text(text) => self.text(text),
             Value::Truth(truth) => self.text(truth),
             Value::Flags(flags) => {
@@ -286,7 +296,17 @@ impl<W: Write> Lines<W> {
             Value::Latency(latency) => {
                 latency.fields().into_iter().for_each(|(_, value)| self.integer(value));
             }
-            Value::DropCounts(reasons) => self.text(DropReasons { reasons, separator: '|' }),
+            Value::DropCounts(reasons) => {
+                self.next();
+                for (number, drop) in drop_counts(reasons).enumerate() {
+                    if number > 0 {
+                        self.bytes.push(b"|");
+                    }
+                    self.bytes.integer(drop.reason.into());
+                    self.bytes.push(b":");
+                    self.bytes.integer(drop.packets.into());
+                }
+            }
             Value::Samples(samples) => samples.iter().for_each(|&value| self.integer(value)),
             Value::Unknown => self.next(),
         }

@@ -12,10 +12,12 @@ use serde_json::ser::to_writer;
 use crate::Block;
 use crate::Fields;
 use crate::Header;
+use crate::Latency;
 use crate::Part;
 use crate::Quality;
 use crate::SCHEMA_VERSION;
 use crate::Stats;
+use crate::Traffic;
 use crate::Value;
 use crate::Visitor;
 use crate::formats::bytes::Bytes;
@@ -235,36 +237,33 @@ pub fn stats_as_json(mut output: impl Write, stats: &Stats) -> io::Result<()> {
 }
 
 /// A record as a JSON object.
+#[inline]
 pub(super) fn object(bytes: &mut Bytes, record: &impl Fields) {
-    members(bytes, b"{\"", record);
+    members(bytes, *b"{\"", record);
     bytes.push(b"}");
 }
 
-/// A record's members; `first` stands before the name of the first one.
-pub(super) fn members(bytes: &mut Bytes, first: &[u8], record: &impl Fields) {
-    let mut separator = first;
+/// A record's members; `separator` stands before the name of the first one.
+#[inline]
+pub(super) fn members(bytes: &mut Bytes, mut separator: [u8; 2], record: &impl Fields) {
     let Ok(()) = record.fields(|name, value| {
-        bytes.push(separator);
-        bytes.push(name.as_bytes());
-        bytes.push(b"\":");
+        bytes.push_around(separator, name, *b"\":");
         self::value(bytes, value);
-        separator = b",\"";
+        separator = *b",\"";
         Ok::<_, Infallible>(())
     });
 }
 
-/// What `text` shows as a string.
-pub(super) fn text(bytes: &mut Bytes, text: &dyn fmt::Display) {
-    bytes.push(b"\"");
-    let text = bytes.text(text);
-    if text.iter().any(|&byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
-        let plain = String::from_utf8_lossy(text).into_owned();
-        bytes.take_back(plain.len() + 1);
-        // Writing into memory cannot fail.
-        let _ = to_writer(&mut *bytes, &plain);
-    } else {
-        bytes.push(b"\"");
+/// An object of integers.
+#[inline]
+fn integers(bytes: &mut Bytes, fields: impl IntoIterator<Item = (&'static str, u64)>) {
+    let mut separator = *b"{\"";
+    for (name, integer) in fields {
+        bytes.push_around(separator, name, *b"\":");
+        bytes.integer(integer);
+        separator = *b",\"";
     }
+    bytes.push(b"}");
 }
 
 fn list<T>(bytes: &mut Bytes, items: impl Iterator<Item = T>, mut item: impl FnMut(&mut Bytes, T)) {
@@ -278,9 +277,20 @@ fn list<T>(bytes: &mut Bytes, items: impl Iterator<Item = T>, mut item: impl FnM
     bytes.push(b"]");
 }
 
+#[inline] // Most of it goes where the kind of value is known.
 fn value(bytes: &mut Bytes, value: Value<'_>) {
     match value {
         Value::Integer(integer) => bytes.integer(integer),
+        Value::Name(name) => {
+            bytes.push(b"\"");
+            bytes.push(name.as_bytes());
+            bytes.push(b"\"");
+        }
+        Value::Address(address) => {
+            bytes.push(b"\"");
+            bytes.address(&address);
+            bytes.push(b"\"");
+        }
         Value::Text(text) => self::text(bytes, text),
         Value::Truth(truth) => bytes.push(if truth { b"true" } else { b"false" }),
         Value::Flags(flags) => list(bytes, flag_names(flags), |bytes, name| {
@@ -288,15 +298,39 @@ fn value(bytes: &mut Bytes, value: Value<'_>) {
             bytes.push(name.as_bytes());
             bytes.push(b"\"");
         }),
-        Value::Traffic(traffic) => object(bytes, traffic),
-        Value::Quality(quality) => object(bytes, quality),
-        Value::Latency(latency) => object(bytes, latency),
-        Value::DropCounts(reasons) => {
-            list(bytes, drop_counts(reasons), object);
+        Value::Traffic(traffic) => integers(bytes, Traffic::fields(traffic)),
+        Value::Quality(quality) => {
+            bytes.push(b"{\"latency\":");
+            integers(bytes, Latency::fields(&quality.latency));
+            // They go on.
+            for (name, integer) in Quality::fields(quality) {
+                bytes.push_around(*b",\"", name, *b"\":");
+                bytes.integer(integer);
+            }
+            bytes.push(b"}");
         }
+        Value::Latency(latency) => integers(bytes, Latency::fields(latency)),
+        Value::DropCounts(reasons) => list(bytes, drop_counts(reasons), |bytes, drop| {
+            integers(bytes, [("reason", drop.reason.into()), ("packets", drop.packets.into())]);
+        }),
         Value::Samples(samples) => {
             list(bytes, samples.iter(), |bytes, &sample| bytes.integer(sample));
         }
         Value::Unknown => bytes.push(b"null"),
+    }
+}
+
+/// What `text` shows as a string.
+#[inline(never)]
+pub(super) fn text(bytes: &mut Bytes, text: &dyn fmt::Display) {
+    bytes.push(b"\"");
+    let text = bytes.text(text);
+    if text.iter().any(|&byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+        let plain = String::from_utf8_lossy(text).into_owned();
+        bytes.take_back(plain.len() + 1);
+        // Writing into memory cannot fail.
+        let _ = to_writer(&mut *bytes, &plain);
+    } else {
+        bytes.push(b"\"");
     }
 }

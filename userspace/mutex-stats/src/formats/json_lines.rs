@@ -52,7 +52,7 @@ fn line(bytes: &mut Bytes, record: &str, fields: &impl Fields) {
     bytes.push(b"{\"record\":\"");
     bytes.push(record.as_bytes());
     bytes.push(b"\"");
-    members(bytes, b",\"", fields);
+    members(bytes, *b",\"", fields);
     bytes.push(b"}\n");
 }
 
@@ -60,7 +60,7 @@ impl<W: Write> Visitor for JsonLines<W> {
     fn header(&mut self, header: &Header, _: &[u8]) -> io::Result<()> {
         self.bytes.push(b"{\"record\":\"image\",\"schema_version\":");
         self.bytes.integer(SCHEMA_VERSION.into());
-        members(&mut self.bytes, b",\"", header);
+        members(&mut self.bytes, *b",\"", header);
         self.bytes.push(b"}\n");
         Ok(())
     }
@@ -112,17 +112,15 @@ pub fn event_as_json(mut output: impl Write, event: &Event) -> io::Result<()> {
     for (name, number) in
         [("sequence", event.sequence), ("lost", event.lost), ("event_time_ns", event.time_ns)]
     {
-        bytes.push(b",\"");
-        bytes.push(name.as_bytes());
-        bytes.push(b"\":");
+        bytes.push_around(*b",\"", name, *b"\":");
         bytes.integer(number);
     }
     match &event.happening {
         Happening::Start(record) | Happening::End(record) => {
-            members(&mut bytes, b",\"", record.as_ref());
+            members(&mut bytes, *b",\"", record.as_ref());
         }
-        Happening::Alert(record) => members(&mut bytes, b",\"", record.as_ref()),
-        Happening::Packet(record) => members(&mut bytes, b",\"", record.as_ref()),
+        Happening::Alert(record) => members(&mut bytes, *b",\"", record.as_ref()),
+        Happening::Packet(record) => members(&mut bytes, *b",\"", record.as_ref()),
         Happening::Unknown(_) => {}
     }
     bytes.push(b"}\n");

@@ -134,29 +134,27 @@ impl<W: Write> Rows<W> {
         let mut separator = self.begin();
         let bytes = self.lines.bytes();
         for (name, cell) in self.columns.iter().zip(cells) {
-            bytes.push(separator);
-            bytes.push(name.as_bytes());
-            bytes.push(b"\":");
+            bytes.push_around(separator, name, *b"\":");
             value(bytes, &cell);
-            separator = b",\"";
+            separator = *b",\"";
         }
         self.end()
     }
 
     /// Begins an object; what stands before its next member.
-    fn begin(&mut self) -> &'static [u8] {
+    fn begin(&mut self) -> [u8; 2] {
         let bytes = self.lines.bytes();
         if self.format == RowFormat::Json {
             bytes.push(if self.count == 0 { b"\n" } else { b",\n" });
         }
         self.count += 1;
         if self.format == RowFormat::Json {
-            return b"{\"";
+            return *b"{\"";
         }
         bytes.push(b"{\"record\":\"");
         bytes.push(self.names.one.as_bytes());
         bytes.push(b"\"");
-        b",\""
+        *b",\""
     }
 
     fn end(&mut self) -> io::Result<()> {

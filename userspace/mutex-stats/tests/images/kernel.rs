@@ -34,8 +34,6 @@ use mutex_stats::Direction;
 use mutex_stats::Image;
 use mutex_stats::visit;
 
-use crate::raw;
-
 /// A host with one CPU, which nothing interrupts.
 #[derive(Default)]
 struct OneCpu(Cpu);
@@ -129,7 +127,7 @@ fn image(engine: &Engine<Host>, filtered: bool) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut block = vec![0; BLOCK_BYTES];
     loop {
-        match image.next(engine, &ledger, &mut cursor, &mut block, raw::crc) {
+        match image.next(engine, &ledger, &mut cursor, &mut block) {
             Piece::Bytes(count) => bytes.extend(&block[..count]),
             Piece::Grace => {}
             Piece::Done => return bytes,
