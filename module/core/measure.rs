@@ -125,6 +125,18 @@ impl<M: Memory> Engine<M> {
         self.qualities.get(record as usize)
     }
 
+    /// Has what a reader needs of a record brought to this CPU, long before it needs it: each page
+    /// of records begins with lines that nobody foresees.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, record: u32) {
+        if let Some(connection) = self.connections.get(record) {
+            M::prefetch(connection);
+        }
+        if let Some(quality) = self.quality(record) {
+            M::prefetch(quality);
+        }
+    }
+
     /// The fd that the connection shares with others.
     #[inline]
     fn shared_fd(&self, connection: &Connection) -> Option<&Fd> {

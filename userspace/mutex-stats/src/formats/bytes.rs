@@ -17,10 +17,10 @@ use mutex_core::ascii::put_decimal;
 use crate::Address;
 
 /// From this size on it is worth writing.
-const MANY: usize = 128 << 10;
+const MANY: usize = 512 << 10;
 
-/// Bytes that are added at a time.
-const MORE: usize = 32 << 10;
+/// Room at first.
+const LEAST: usize = 8 << 10;
 
 /// Bytes on their way to an output.
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ impl Bytes {
 
     #[cold]
     fn grow(&mut self, count: usize) {
-        let length = (self.length + count).max(MANY) + MORE;
+        let length = (self.length + count).max(2 * self.room.len()).max(LEAST);
         self.room.resize(length, 0);
     }
 
@@ -144,7 +144,7 @@ mod tests {
     fn any_piece() -> impl Strategy<Value = Piece> {
         prop_oneof![
             4 => proptest::collection::vec(any::<u8>(), 0..100).prop_map(Piece::Bytes),
-            1 => proptest::collection::vec(any::<u8>(), 0..MANY).prop_map(Piece::Bytes),
+            1 => (any::<u8>(), 0..MANY).prop_map(|(byte, count)| Piece::Bytes(vec![byte; count])),
             4 => any::<u64>().prop_map(Piece::Integer),
             4 => "[a-z]{0,20}".prop_map(Piece::Around),
             1 => (0usize..10).prop_map(Piece::Back),

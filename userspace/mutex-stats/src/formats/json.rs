@@ -108,7 +108,7 @@ impl Section {
 /// image is 0. Traffic is an object of `packets`, `buffers`, `bytes` and `payload`, quality one with
 /// `latency` inside. What an image of an older module lacks is 0, or a list without elements.
 #[derive(Debug)]
-pub struct Json<W> {
+pub struct Json<W: Write> {
     output: W,
     /// What is on its way to `output`.
     bytes: Bytes,
@@ -175,11 +175,18 @@ impl<W: Write> Json<W> {
             object(&mut self.bytes, &record);
             self.bytes.write_if_many(&mut self.output)?;
         }
-        self.bytes.write(&mut self.output)
+        Ok(())
     }
 
     fn record_of<T: Fields>(&mut self, section: Section, record: T) -> io::Result<()> {
         self.records(section, std::iter::once(record))
+    }
+}
+
+impl<W: Write> Drop for Json<W> {
+    /// Hands on what came before an image turned out to be damaged.
+    fn drop(&mut self) {
+        let _ = self.bytes.write(&mut self.output);
     }
 }
 
