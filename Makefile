@@ -14,7 +14,7 @@ share = $(DESTDIR)$(PREFIX)/share
 modules = $(DESTDIR)/lib/modules/$(release)
 as_root = $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: all module tools load unload install demo test fuzz bench vm clean help
+.PHONY: all module tools load unload install demo test debug fuzz bench vm clean help
 .NOTPARALLEL:
 
 all: module tools ## mutex.ko for the running kernel (or KDIR=...), and the tools
@@ -48,6 +48,9 @@ test: ## every test of the project
 
 fuzz: ## parsers and decoders, fed by a fuzzer for five minutes; goes on where the last one stopped
 	@tests/fuzz/run --seconds 60 $(ARGS)
+
+debug: ## all scenarios on kernels that look for bugs, one with two processors (hours on two cores)
+	@scripts/test debug-all debug-smp
 
 bench: ## what it costs, beside everybody else (25 minutes; ARGS=--quick takes five)
 	@tests/bench/run $(ARGS)

@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::engine::Memory;
 use crate::fd::Fd;
 use crate::filter::Subject;
+use crate::latency::Histogram;
 use crate::parse::Packet;
 use crate::quality::Closed;
 use crate::rate::share;
@@ -169,7 +170,8 @@ impl<M: Memory> Engine<M> {
     #[cold]
     pub(crate) fn announce(&self, kind: u32, record: u32, connection: &Connection, now: u64) {
         let offset = self.system.offset();
-        let wire = self.connection_to_wire(record, connection, offset, now);
+        let histogram = &mut Histogram::default();
+        let wire = self.connection_to_wire(record, connection, offset, now, histogram);
         let subject = Subject::of_connection(kind, &wire);
         self.system.offer(&subject, now.wrapping_add(offset), |out| put(&wire, out));
     }

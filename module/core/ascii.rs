@@ -28,16 +28,41 @@ pub fn put_decimal(number: u64, out: &mut [u8]) -> Option<usize> {
 }
 
 fn put_long(mut number: u64, out: &mut [u8]) -> Option<usize> {
+    const EIGHT: u64 = 100_000_000;
+
     let count = number.checked_ilog10().unwrap_or(0) as usize + 1;
-    let (first, pairs) = out.get_mut(..count)?.split_at_mut(count % 2);
+    let mut room = out.get_mut(..count)?;
+    // Eight at a time, so that no more than a few divisions wait for one another.
+    while number >= EIGHT {
+        let (before, eight) = room.split_last_chunk_mut()?;
+        put_eight((number % EIGHT) as u32, eight);
+        number /= EIGHT;
+        room = before;
+    }
+    let mut number = number as u32;
+    let (first, pairs) = room.split_at_mut(room.len() % 2);
     for pair in pairs.chunks_exact_mut(2).rev() {
-        pair.copy_from_slice(PAIRS.get((number % 100) as usize)?);
+        pair.copy_from_slice(&pair_of(number % 100));
         number /= 100;
     }
     if let [first] = first {
         *first = b'0' + number as u8;
     }
     Some(count)
+}
+
+fn put_eight(number: u32, [a, b, c, d, e, f, g, h]: &mut [u8; 8]) {
+    let (high, low) = (number / 10_000, number % 10_000);
+    [*a, *b] = pair_of(high / 100);
+    [*c, *d] = pair_of(high % 100);
+    [*e, *f] = pair_of(low / 100);
+    [*g, *h] = pair_of(low % 100);
+}
+
+/// Of a number below a hundred.
+#[inline]
+fn pair_of(number: u32) -> [u8; 2] {
+    PAIRS.get(number as usize).copied().unwrap_or_default()
 }
 
 /// The longest address in characters.

@@ -332,6 +332,7 @@ impl Connection {
     }
 
     /// The id.
+    #[inline]
     pub fn id(&self) -> u64 {
         self.details.id.load(Relaxed)
     }

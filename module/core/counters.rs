@@ -201,6 +201,7 @@ pub struct FlowCopy {
 
 impl FlowCopy {
     /// Bytes a second at `now`.
+    #[inline]
     pub fn rate(&self, now: u64) -> u64 {
         rate::last_whole(now, self.last_seen, self.window, self.previous_window)
     }

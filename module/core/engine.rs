@@ -66,6 +66,10 @@ pub trait Memory {
     type Cpus: Cpus;
     /// The system around.
     type System: System;
+
+    /// Has the cache lines of `what` brought to this CPU while it goes on.
+    #[inline(always)]
+    fn prefetch<T>(_what: &T) {}
 }
 
 /// The CPUs' own parts.

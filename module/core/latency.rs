@@ -45,6 +45,7 @@ impl Span {
     }
 
     /// In nanoseconds, rounded down.
+    #[inline]
     pub fn nanoseconds(self) -> u64 {
         u64::from(self.0) * 125 / 2
     }
@@ -74,6 +75,7 @@ impl Place {
 
     /// The latency that stands for the step, in nanoseconds: the harmonic mean of its ends a and b,
     /// which is within (b - a) / (b + a), at most 1 / 17, of every value between them.
+    #[inline]
     pub fn nanoseconds(self) -> u64 {
         // In eighths of the octave's first value, a = 8 + step and b = a + 1.
         let a = 8 + u64::from(self.step);
@@ -92,11 +94,13 @@ pub struct Histogram {
 
 impl Histogram {
     /// Forgets what it holds.
+    #[inline]
     pub fn clear(&mut self) {
         self.used = 0;
     }
 
     /// The counts of an octave, to be added to.
+    #[inline]
     fn octave(&mut self, octave: u32) -> Option<&mut [u64; STEPS]> {
         let counts = self.octaves.get_mut(octave as usize)?;
         let bit = 1 << octave;
@@ -108,6 +112,7 @@ impl Histogram {
     }
 
     /// Octaves that have samples, from the shortest, with how many each step has.
+    #[inline]
     pub fn octaves(&self) -> impl Iterator<Item = (u8, &[u64; STEPS])> {
         let mut left = self.used;
         core::iter::from_fn(move || {
@@ -118,12 +123,14 @@ impl Histogram {
     }
 
     /// Its samples.
+    #[inline]
     pub fn samples(&self) -> u64 {
         let counts = self.octaves().flat_map(|(_, counts)| counts);
         counts.fold(0, |sum: u64, count| sum.wrapping_add(*count))
     }
 
     /// Steps that have samples, from the shortest, with how many.
+    #[inline]
     pub fn places(&self) -> impl Iterator<Item = (Place, u64)> + '_ {
         let places = self.octaves().flat_map(|(octave, counts)| {
             counts.iter().zip(0u8..).map(move |(count, step)| (Place { octave, step }, *count))
@@ -189,10 +196,12 @@ impl Linked for Octave {
 }
 
 impl Octave {
+    #[inline]
     fn part(&self) -> Part {
         self.link.load(Acquire) >> PART_SHIFT
     }
 
+    #[inline]
     fn next_number(&self) -> u32 {
         self.link.load(Acquire) & ((1 << PART_SHIFT) - 1)
     }

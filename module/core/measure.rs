@@ -125,6 +125,18 @@ impl<M: Memory> Engine<M> {
         self.qualities.get(record as usize)
     }
 
+    /// Has what a reader needs of a record brought to this CPU, long before it needs it: each page
+    /// of records begins with lines that nobody foresees.
+    #[inline(always)]
+    pub fn prefetch(&self, record: u32) {
+        if let Some(connection) = self.connections.get(record) {
+            M::prefetch(connection);
+        }
+        if let Some(quality) = self.quality(record) {
+            M::prefetch(quality);
+        }
+    }
+
     /// The fd that the connection shares with others.
     #[inline]
     fn shared_fd(&self, connection: &Connection) -> Option<&Fd> {
@@ -448,20 +460,20 @@ impl<M: Memory> Engine<M> {
         self.end(pinned, record, connection, flags, change.now);
     }
 
-    /// A connection's record for userspace. It is not collected meanwhile.
+    /// A connection's record for userspace. It is not collected meanwhile. `histogram` is room for
+    /// the way.
     pub fn connection_to_wire(
         &self,
         record: u32,
         connection: &Connection,
         offset: u64,
         now: u64,
+        histogram: &mut Histogram,
     ) -> mutex_connection {
-        let histogram = &mut Histogram::default();
         self.owned_connection_to_wire(record, connection, connection.fd(), offset, now, histogram)
     }
 
-    /// The same with an fd that was read before, because it may be given at any moment. `histogram`
-    /// is room for the way.
+    /// The same with an fd that was read before, because it may be given at any moment.
     #[inline]
     pub(crate) fn owned_connection_to_wire(
         &self,

@@ -33,6 +33,9 @@ const BLOCK_RECORDS: u32 = 256;
 /// Records looked at, in use or not, before the ledger's lock is let go.
 const BLOCK_LOOKS: u32 = 1024;
 
+/// Records that are brought to the CPU before they are needed.
+const AHEAD: u32 = 16;
+
 /// Room that [`Image::next`] needs: the largest block.
 pub const BLOCK_BYTES: usize = mutex_block::SIZE + BLOCK_RECORDS as usize * mutex_connection::SIZE;
 
@@ -121,6 +124,7 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
                 return false;
             };
             self.next_connection += 1;
+            engine.prefetch(self.next_connection.saturating_add(AHEAD));
             if !connection.meta().has(Meta::IN_USE) {
                 continue;
             }
@@ -212,6 +216,7 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
                 let Some(connection) = connections.get(number) else {
                     continue;
                 };
+                engine.prefetch(number.saturating_add(AHEAD));
                 if !connection.meta().has(Meta::IN_USE) || !self.shows(connection.key().netns()) {
                     continue;
                 }

@@ -7,6 +7,7 @@ use core::fmt;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 use mutex_core::connection::Meta;
+use mutex_core::latency::Histogram;
 use mutex_core::snapshot::Moment;
 use mutex_core::text;
 
@@ -30,7 +31,7 @@ impl TextFile for Connections {
     type Context = Books;
     const NAME: &'static CStr = c"connections";
     const MODE: u16 = 0o440;
-    const ROOM: u64 = 64 << 10;
+    const ROOM: u64 = 256 << 10;
 
     fn open(books: Arc<Books>) -> Result<Self> {
         Ok(Connections { books, netns: only_netns(), moment: host::moment() })
@@ -56,19 +57,25 @@ impl TextFile for Connections {
         };
         let engine = self.books.engine();
         let (offset, now) = (self.moment.offset(), self.moment.boot);
+        let mut histogram = Histogram::default();
         // With the shelf's lock no record can become another's halfway.
         self.books.with_shelf(|_| {
             for record in start as u32..(start + TOGETHER) as u32 {
+                engine.prefetch(record.saturating_add(TOGETHER as u32));
                 let Some(connection) = engine.connections().get(record) else {
                     break;
                 };
                 let shown = connection.meta().has(Meta::IN_USE)
                     && self.netns.is_none_or(|only| only == connection.key().netns());
                 if shown {
-                    text::connection(
-                        out,
-                        &engine.connection_to_wire(record, connection, offset, now),
-                    )?;
+                    let wire = engine.connection_to_wire(
+                        record,
+                        connection,
+                        offset,
+                        now,
+                        &mut histogram,
+                    );
+                    text::connection(out, &wire)?;
                 }
                 if out.overflowed() {
                     break;

@@ -110,7 +110,7 @@ impl State {
             })?;
             match piece {
                 Piece::Bytes(bytes) => self.end = bytes,
-                Piece::Grace => host::grace_period(),
+                Piece::Grace => host::grace_period_soon(),
                 Piece::Done => return Ok(false),
             }
         }

@@ -518,6 +518,9 @@ unsafe extern "C" {
     pub fn mutex_grace_period();
 }
 unsafe extern "C" {
+    pub fn mutex_grace_period_soon();
+}
+unsafe extern "C" {
     pub fn mutex_random(bytes: *mut ::core::ffi::c_void, length: __u64);
 }
 unsafe extern "C" {

@@ -42,6 +42,12 @@ pub(crate) fn grace_period() {
     unsafe { bindings::mutex_grace_period() };
 }
 
+/// The same for a process that is waited for, which costs the other CPUs an interrupt. Process context.
+pub(crate) fn grace_period_soon() {
+    // SAFETY: As above.
+    unsafe { bindings::mutex_grace_period_soon() };
+}
+
 /// Eight unpredictable words.
 pub(crate) fn random() -> [u64; 8] {
     let mut words = [0u64; 8];

@@ -1151,6 +1151,11 @@ void mutex_grace_period(void)
 	synchronize_rcu();
 }
 
+void mutex_grace_period_soon(void)
+{
+	synchronize_rcu_expedited();
+}
+
 void mutex_random(void *bytes, __u64 length)
 {
 	get_random_bytes(bytes, length);

@@ -239,6 +239,8 @@ void mutex_unpin(void);
 
 /* Returns when every RCU read side that is running now is over. May sleep. */
 void mutex_grace_period(void);
+/* The same for who is waited for: it interrupts every CPU that is busy, instead of waiting for its tick. */
+void mutex_grace_period_soon(void);
 
 void mutex_random(void *bytes, __u64 length);
 /* Nanoseconds since boot, to the tick. */

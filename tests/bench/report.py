@@ -111,7 +111,8 @@ def targets(table):
         yield f"1 M connections to {what}, seconds", "mutexctl export", "<=", limit, export(f"mutexctl to {what}", "s")
         yield (f"1 M connections to {what}, MiB of memory", "its largest resident set", "<=", 64,
                export(f"mutexctl to {what}", "MiB of memory"))
-    for what in "text by read", "mutexctl to JSON":
+    # Those that write into nothing, as conntrack does here.
+    for what in "text by read", "mutexctl to JSON, into nothing":
         yield (f"conntrack -L -o xml / MUTEX's {what}, an entry", "1 M entries", ">=", 10,
                ratio(entry("conntrack -L -o xml"), entry(what)))
     yield ("iperf3 over loopback, loaded / unloaded", "throughput", ">=", 0.98,

@@ -39,6 +39,20 @@ check.equal("the program ends well", (shown.returncode, shown.stderr), (0, ""))
 check.that("there are connections", len(image.connections) > 40, len(image.connections))
 check.equal("they are equal, one by one", of_program(shown.stdout.splitlines()), of_image(image))
 
+check.part("more text than a read gathers: every connection has one line, however it is read")
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+    sink.bind(("127.0.0.1", 0))
+    for _ in range(1000):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+            one.sendto(b"", sink.getsockname())
+listed = sorted(c.id for c in module.image_at_rest().connections)
+check.that("there are many connections", len(listed) > 2000, len(listed))
+for size in (1 << 20, 1000):
+    text = module.read("connections", size).decode()
+    check.that("that is more than a quarter of a megabyte", len(text) > 1 << 18, len(text))
+    ids = sorted(int(line.split(" ")[0]) for line in text.splitlines()[2:])
+    check.equal(f"ids, {size} bytes at a time", ids, listed)
+
 check.part("under load: every reading of a flow is of one moment")
 stop = threading.Event()
 

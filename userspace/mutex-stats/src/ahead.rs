@@ -25,7 +25,7 @@ pub struct Ahead {
 
 impl Ahead {
     /// Bytes that are read at a time.
-    const PIECE: usize = 1 << 20;
+    const PIECE: usize = 2 << 20;
 
     /// Pieces that there are: one that is taken, one that is read, one for whoever is quicker.
     const PIECES: usize = 3;
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn an_error_comes_where_it_happened() {
-        let (bytes, mut ahead, _) = ahead(2_500_000, 1 << 20, true);
+        let (bytes, mut ahead, _) = ahead(2_500_000, 2 << 20, true);
         let mut read = Vec::new();
         let error = ahead.read_to_end(&mut read).expect_err("the disk is gone");
         assert_eq!(error.to_string(), "the disk is gone");

@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::safe_file::NewFile;
 
 /// Bytes that small pieces are gathered to.
-const BUFFER: usize = 64 << 10;
+const BUFFER: usize = 512 << 10;
 
 /// A stream of bytes to write.
 pub enum Target {

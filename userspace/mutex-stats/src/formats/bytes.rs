@@ -17,10 +17,10 @@ use mutex_core::ascii::put_decimal;
 use crate::Address;
 
 /// From this size on it is worth writing.
-const MANY: usize = 128 << 10;
+const MANY: usize = 512 << 10;
 
-/// Bytes that are added at a time.
-const MORE: usize = 32 << 10;
+/// Room at first.
+const LEAST: usize = 8 << 10;
 
 /// Bytes on their way to an output.
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ impl Bytes {
 
     #[cold]
     fn grow(&mut self, count: usize) {
-        let length = (self.length + count).max(MANY) + MORE;
+        let length = (self.length + count).max(2 * self.room.len()).max(LEAST);
         self.room.resize(length, 0);
     }
 
@@ -60,6 +60,14 @@ impl Bytes {
         room[..2].copy_from_slice(&before);
         room[2..2 + name.len()].copy_from_slice(name.as_bytes());
         room[2 + name.len()..].copy_from_slice(&after);
+    }
+
+    /// A key, with what stands around it.
+    #[inline]
+    pub(super) fn key(&mut self, key: &Key) {
+        let start = self.length;
+        self.add(Key::ROOM).copy_from_slice(&key.room);
+        self.length = start + key.length;
     }
 
     /// Takes the last so many back.
@@ -107,6 +115,29 @@ impl Bytes {
     }
 }
 
+/// A key of a JSON object with the quotes and signs around it, in room of one size: copying that takes
+/// a few instructions, where copying so many bytes would take a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    room: [u8; Self::ROOM],
+    length: usize,
+}
+
+impl Key {
+    const ROOM: usize = 32;
+
+    /// `name` is the object's first one or a later one. `None` if it is too long.
+    pub(super) fn new(is_first: bool, name: &str) -> Option<Self> {
+        let mut room = [0; Self::ROOM];
+        let length = name.len() + 4;
+        let used = room.get_mut(..length)?;
+        used[..2].copy_from_slice(if is_first { b"{\"" } else { b",\"" });
+        used[2..length - 2].copy_from_slice(name.as_bytes());
+        used[length - 2..].copy_from_slice(b"\":");
+        Some(Key { room, length })
+    }
+}
+
 impl Write for Bytes {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.push(bytes);
@@ -137,6 +168,7 @@ mod tests {
         Bytes(Vec<u8>),
         Integer(u64),
         Around(String),
+        Key(bool, String),
         Back(usize),
         Write,
     }
@@ -144,9 +176,10 @@ mod tests {
     fn any_piece() -> impl Strategy<Value = Piece> {
         prop_oneof![
             4 => proptest::collection::vec(any::<u8>(), 0..100).prop_map(Piece::Bytes),
-            1 => proptest::collection::vec(any::<u8>(), 0..MANY).prop_map(Piece::Bytes),
+            1 => (any::<u8>(), 0..MANY).prop_map(|(byte, count)| Piece::Bytes(vec![byte; count])),
             4 => any::<u64>().prop_map(Piece::Integer),
             4 => "[a-z]{0,20}".prop_map(Piece::Around),
+            4 => (any::<bool>(), "[a-z]{0,28}").prop_map(|(first, name)| Piece::Key(first, name)),
             1 => (0usize..10).prop_map(Piece::Back),
             1 => Just(Piece::Write),
         ]
@@ -172,6 +205,11 @@ mod tests {
                     Piece::Around(name) => {
                         bytes.push_around(*b",\"", &name, *b"\":");
                         expected.extend(format!(",\"{name}\":").bytes());
+                    }
+                    Piece::Key(is_first, name) => {
+                        bytes.key(&Key::new(is_first, &name).expect("it is short enough"));
+                        let sign = if is_first { '{' } else { ',' };
+                        expected.extend(format!("{sign}\"{name}\":").bytes());
                     }
                     Piece::Back(count) => {
                         bytes.take_back(count);

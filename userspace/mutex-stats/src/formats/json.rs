@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::io::Write;
+use std::sync::LazyLock;
 
 use serde_json::ser::to_writer;
 
@@ -21,6 +22,7 @@ use crate::Traffic;
 use crate::Value;
 use crate::Visitor;
 use crate::formats::bytes::Bytes;
+use crate::formats::bytes::Key;
 use crate::records::drop_counts;
 use crate::records::flag_names;
 
@@ -108,7 +110,7 @@ impl Section {
 /// image is 0. Traffic is an object of `packets`, `buffers`, `bytes` and `payload`, quality one with
 /// `latency` inside. What an image of an older module lacks is 0, or a list without elements.
 #[derive(Debug)]
-pub struct Json<W> {
+pub struct Json<W: Write> {
     output: W,
     /// What is on its way to `output`.
     bytes: Bytes,
@@ -167,19 +169,30 @@ impl<W: Write> Json<W> {
             return Ok(());
         }
         self.open(section);
+        let mut keys = Vec::new();
         for record in records {
             if section.is_list() {
                 self.bytes.push(if self.has_record { b",\n" } else { b"\n" });
             }
             self.has_record = true;
-            object(&mut self.bytes, &record);
+            if keys.is_empty() {
+                keys = keys_of(&record);
+            }
+            object_with(&mut self.bytes, &keys, &record);
             self.bytes.write_if_many(&mut self.output)?;
         }
-        self.bytes.write(&mut self.output)
+        Ok(())
     }
 
     fn record_of<T: Fields>(&mut self, section: Section, record: T) -> io::Result<()> {
         self.records(section, std::iter::once(record))
+    }
+}
+
+impl<W: Write> Drop for Json<W> {
+    /// Hands on what came before an image turned out to be damaged.
+    fn drop(&mut self) {
+        let _ = self.bytes.write(&mut self.output);
     }
 }
 
@@ -237,33 +250,79 @@ pub fn stats_as_json(mut output: impl Write, stats: &Stats) -> io::Result<()> {
 }
 
 /// A record as a JSON object.
-#[inline]
 pub(super) fn object(bytes: &mut Bytes, record: &impl Fields) {
-    members(bytes, *b"{\"", record);
+    object_with(bytes, &[], record);
+}
+
+/// A record as a JSON object, whose keys are those or, where there are none, made as they come.
+#[inline]
+fn object_with(bytes: &mut Bytes, keys: &[Option<Key>], record: &impl Fields) {
+    members_with(bytes, keys, *b"{\"", record);
     bytes.push(b"}");
 }
 
 /// A record's members; `separator` stands before the name of the first one.
+pub(super) fn members(bytes: &mut Bytes, separator: [u8; 2], record: &impl Fields) {
+    members_with(bytes, &[], separator, record);
+}
+
 #[inline]
-pub(super) fn members(bytes: &mut Bytes, mut separator: [u8; 2], record: &impl Fields) {
+fn members_with(
+    bytes: &mut Bytes,
+    keys: &[Option<Key>],
+    mut separator: [u8; 2],
+    record: &impl Fields,
+) {
+    let mut keys = keys.iter();
     let Ok(()) = record.fields(|name, value| {
-        bytes.push_around(separator, name, *b"\":");
-        self::value(bytes, value);
+        match keys.next() {
+            Some(Some(key)) => bytes.key(key),
+            _ => bytes.push_around(separator, name, *b"\":"),
+        }
+        match value {
+            Value::Integer(integer) => bytes.integer(integer),
+            value => self::value(bytes, value),
+        }
         separator = *b",\"";
         Ok::<_, Infallible>(())
     });
 }
 
-/// An object of integers.
+/// The keys of a record, which are those of all of its kind.
+fn keys_of(record: &impl Fields) -> Vec<Option<Key>> {
+    let mut keys = Vec::new();
+    let Ok(()) = record.fields(|name, _| {
+        keys.push(Key::new(keys.is_empty(), name));
+        Ok::<_, Infallible>(())
+    });
+    keys
+}
+
+/// Keys of what is an object within a record, and integers only.
+struct InnerKeys {
+    traffic: Vec<Option<Key>>,
+    latency: Vec<Option<Key>>,
+    quality: Vec<Option<Key>>,
+}
+
+static INNER_KEYS: LazyLock<InnerKeys> = LazyLock::new(|| InnerKeys {
+    traffic: keys_of(&Traffic::ZERO),
+    latency: keys_of(&Latency::default()),
+    // Its first is the latency.
+    quality: keys_of(&Quality::default()).split_off(1),
+});
+
+/// Members of an object that are integers.
 #[inline]
-fn integers(bytes: &mut Bytes, fields: impl IntoIterator<Item = (&'static str, u64)>) {
-    let mut separator = *b"{\"";
-    for (name, integer) in fields {
-        bytes.push_around(separator, name, *b"\":");
+fn integers<const N: usize>(
+    bytes: &mut Bytes,
+    keys: &[Option<Key>],
+    fields: [(&'static str, u64); N],
+) {
+    for (key, (_, integer)) in keys.iter().flatten().zip(fields) {
+        bytes.key(key);
         bytes.integer(integer);
-        separator = *b",\"";
     }
-    bytes.push(b"}");
 }
 
 fn list<T>(bytes: &mut Bytes, items: impl Iterator<Item = T>, mut item: impl FnMut(&mut Bytes, T)) {
@@ -298,21 +357,22 @@ fn value(bytes: &mut Bytes, value: Value<'_>) {
             bytes.push(name.as_bytes());
             bytes.push(b"\"");
         }),
-        Value::Traffic(traffic) => integers(bytes, Traffic::fields(traffic)),
-        Value::Quality(quality) => {
-            bytes.push(b"{\"latency\":");
-            integers(bytes, Latency::fields(&quality.latency));
-            // They go on.
-            for (name, integer) in Quality::fields(quality) {
-                bytes.push_around(*b",\"", name, *b"\":");
-                bytes.integer(integer);
-            }
+        Value::Traffic(traffic) => {
+            integers(bytes, &INNER_KEYS.traffic, Traffic::fields(traffic));
             bytes.push(b"}");
         }
-        Value::Latency(latency) => integers(bytes, Latency::fields(latency)),
-        Value::DropCounts(reasons) => list(bytes, drop_counts(reasons), |bytes, drop| {
-            integers(bytes, [("reason", drop.reason.into()), ("packets", drop.packets.into())]);
-        }),
+        Value::Quality(quality) => {
+            bytes.push(b"{\"latency\":");
+            integers(bytes, &INNER_KEYS.latency, Latency::fields(&quality.latency));
+            bytes.push(b"}");
+            integers(bytes, &INNER_KEYS.quality, Quality::fields(quality));
+            bytes.push(b"}");
+        }
+        Value::Latency(latency) => {
+            integers(bytes, &INNER_KEYS.latency, Latency::fields(latency));
+            bytes.push(b"}");
+        }
+        Value::DropCounts(reasons) => list(bytes, drop_counts(reasons), object),
         Value::Samples(samples) => {
             list(bytes, samples.iter(), |bytes, &sample| bytes.integer(sample));
         }
