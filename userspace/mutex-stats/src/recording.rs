@@ -75,7 +75,7 @@ impl Frame {
     /// `None` for bytes that are no frame's.
     fn from_bytes(bytes: &[u8; FRAME]) -> Option<Self> {
         let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap_or([0; 4]));
-        let time_ns = u64::from(number(8)) | u64::from(number(12)) << 32;
+        let time_ns = u64::from(number(8)) | (u64::from(number(12)) << 32);
         let frame = Frame { flags: number(4), time_ns, length: number(16), crc: number(20) };
         let is_right = &bytes[..4] == MARK && number(28) == hash(&bytes[..28]);
         (is_right && frame.length as usize <= PAYLOAD).then_some(frame)
