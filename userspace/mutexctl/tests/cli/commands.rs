@@ -325,8 +325,8 @@ fn a_recording_is_read_like_an_image() {
         host.write("old.bin", crate::host::bytes(&image()));
         assert_eq!(old, host.output(&[command, "--from", "old.bin"]), "{command}");
         let new = host.output(&[command, "--from", "rec"]);
-        let now = host.output(&[command, "--from", "proc/snapshot"]);
-        assert_eq!(new, now, "{command}");
+        let plain = host.output(&[command, "--from", "proc/snapshot"]);
+        assert_eq!(new, plain, "{command}");
     }
     assert_eq!(host.output(&["convert", "rec", "--to", "json"]), host.output(&["export"]));
     assert!(host.output(&["audit", "rec"]).contains("balanced, at rest"));
