@@ -5,6 +5,6 @@
 
 from lib import faults
 
-EXPECTED_IN_LOG = r"Call Trace:$"
+EXPECTED_IN_LOG = r"Call Trace:$|RIP: 0033:"
 
 faults.main(most=0)

@@ -8,6 +8,6 @@ Of what has many places where it can fail, some are tried; faults-all tries all 
 from lib import faults
 
 # The kernel's own words when it has no memory for a module.
-EXPECTED_IN_LOG = r"Call Trace:$"
+EXPECTED_IN_LOG = r"Call Trace:$|RIP: 0033:"
 
 faults.main(most=24)

@@ -10,7 +10,7 @@ from lib import check, module, net, pace
 
 INJECTION = "/sys/kernel/debug"
 # What can fail on purpose. Copies from and to user space are among it, and give EFAULT.
-KINDS = ("failslab", "fail_page_alloc", "fail_usercopy")
+KINDS = ("failslab", "fail_page_alloc", "fail_usercopy", "fail_skb_realloc")
 HONEST = {"ENOMEM", "EFAULT"}
 # More than anything allocates.
 NEVER = 1 << 30

@@ -8,7 +8,10 @@ import signal
 import struct
 import time
 
-from lib.pace import LONGER
+from lib.pace import LONGER, sized
+
+# KiB in which the kernel keeps what tcpdump has not read yet. A kernel that looks for bugs takes long to get them.
+BUFFER = sized(65536, 16384)
 
 Packet = collections.namedtuple("Packet", "protocol source sport destination dport bytes payload")
 
@@ -89,7 +92,7 @@ class Capture:
         direction = "in" if link == "lo" else "out"
         # Without immediate mode the kernel keeps packets back for a second, and the end of it loses them.
         self._process = namespace.start("tcpdump", "-n", "-i", link, "-Q", direction, "-s", "160",
-                                        "-B", "65536", "--immediate-mode", "-w", path, stderr=self._errors)
+                                        "-B", str(BUFFER), "--immediate-mode", "-w", path, stderr=self._errors)
         deadline = time.monotonic() + 15 * LONGER
         while "listening on" not in self._said():
             if self._process.poll() is not None or time.monotonic() > deadline:
