@@ -13,7 +13,7 @@ release = $(if $(KDIR),$(shell cat $(KDIR)/include/config/kernel.release),$(shel
 modules = $(DESTDIR)/lib/modules/$(release)
 as_root = $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: all module tools load unload install demo test fuzz bench vm clean help
+.PHONY: all module tools load unload install demo test debug fuzz bench vm clean help
 .NOTPARALLEL:
 
 all: module tools ## mutex.ko for the running kernel (or KDIR=...), and the tools
@@ -40,6 +40,9 @@ demo: ## everything once in a virtual machine: build, load, real traffic, export
 
 test: ## every test of the project
 	@scripts/test
+
+debug: ## all scenarios on kernels that look for bugs, one with two processors (hours on two cores)
+	@scripts/test debug-all debug-smp
 
 fuzz: ## parsers and decoders, fed by a fuzzer for five minutes; goes on where the last one stopped
 	@tests/fuzz/run --seconds 60 $(ARGS)

@@ -2,7 +2,8 @@
 # Only on: uml-debug debug
 """Allocations fail, one after another: everything works, or says why and leaves nothing behind.
 
-Of what has many places where it can fail, some are tried; faults-all tries all of them.
+Of what has many places where it can fail, some are tried, but all of the module's own where the processor
+is not emulated; faults-all tries all of all.
 """
 
 from lib import faults

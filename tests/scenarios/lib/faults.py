@@ -175,7 +175,8 @@ class Run:
         self.each("the kernel's part", self.load, undo, after=after, most=self.most and self.most // 4)
         # What comes before the first line of ours is the same each time, but for a few that depend on
         # what caches happen to hold.
-        self.each("our part", self.load, undo, after=after, first=max(1, loader - 5))
+        self.each("our part", self.load, undo, after=after, first=max(1, loader - 5),
+                  most=0 if pace.IS_UML else self.most)
         self.each("our part, large tables", lambda: self.load(LARGE), undo, after=after,
                   first=max(1, loader - 5), most=self.most and self.most // 4)
         check.equal("memory mappings are as before", module.mappings(), before)
