@@ -10,6 +10,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 
 release = $(if $(KDIR),$(shell cat $(KDIR)/include/config/kernel.release),$(shell uname -r))
+share = $(DESTDIR)$(PREFIX)/share
 modules = $(DESTDIR)/lib/modules/$(release)
 as_root = $(if $(filter 0,$(shell id -u)),,sudo)
 
@@ -30,10 +31,14 @@ load: module ## build and load the module (ARGS="max_connections=100000")
 unload: ## remove the module from the running kernel
 	$(as_root) rmmod mutex
 
-install: all ## install the module for the next boots and the tools into PREFIX (/usr/local)
+install: all ## install the module for the next boots, the tools, their manual and completions into PREFIX (/usr/local)
 	$(as_root) install -D -m 644 out/module/host/mutex.ko $(modules)/updates/mutex.ko
 	$(if $(DESTDIR),,$(as_root) depmod $(release))
 	$(as_root) install -D -t $(DESTDIR)$(PREFIX)/bin out/tools/*
+	$(as_root) out/tools/mutexctl man -o $(share)/man/man1
+	out/tools/mutexctl completions bash | $(as_root) install -D -m 644 /dev/stdin $(share)/bash-completion/completions/mutexctl
+	out/tools/mutexctl completions zsh | $(as_root) install -D -m 644 /dev/stdin $(share)/zsh/site-functions/_mutexctl
+	out/tools/mutexctl completions fish | $(as_root) install -D -m 644 /dev/stdin $(share)/fish/vendor_completions.d/mutexctl.fish
 
 demo: ## everything once in a virtual machine: build, load, real traffic, export, audit
 	@scripts/demo

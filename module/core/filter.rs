@@ -4,16 +4,22 @@
 //!
 //! A filter is terms with white space between them, and all of them have to hold. A term is
 //! `key=value`, with commas between several values of which one has to fit, or `key!=value`, where
-//! none may.
+//! none may. Where values are numbers, each can be a range `1000-2000`, and `key>=value` and
+//! `key<=value` take one.
 //!
 //! | key | values |
 //! |---|---|
 //! | `kind` | `start`, `end`, `alert`, `packet` |
 //! | `protocol` | a name such as `tcp`, or a number |
 //! | `address`, `local`, `remote` | an address or a prefix; `address` is either end |
-//! | `port`, `local_port`, `remote_port` | a number or a range `1000-2000`; `port` is either end |
-//! | `uid`, `cgroup`, `netns` | a number |
+//! | `port`, `local_port`, `remote_port` | a number; `port` is either end |
+//! | `family` | 4 or 6 |
+//! | `state`, `flags` | a name such as `established` or `forwarded`; one of the flags |
+//! | `uid`, `cgroup`, `netns`, `pid`, `inode` | a number |
+//! | `command` | up to 15 characters; `?` stands for any one, `*` at the end for any others |
 //! | `interface` | an index; the one in or the one out |
+//! | `sent_bytes`, `received_bytes`, `retransmitted_packets`, `drops` | a number |
+//! | `latency_average_ns`, `rate_in`, `rate_out` | a number |
 //! | `direction` | `sent`, `received`, `forwarded` |
 //! | `severity` | `info`, `warning`, `error`, `critical`: that or worse |
 //! | `connection`, `fd` | an id |
@@ -33,7 +39,10 @@ use crate::key::Endpoint;
 use crate::names::event_kind_name;
 use crate::names::protocol_name;
 use crate::names::severity_name;
+use crate::names::state_name;
+use crate::names::ConnectionFlags;
 use crate::names::Protocol;
+use crate::names::CONNECTION_FLAGS;
 use crate::parse::Family;
 
 /// Terms of a filter, at the most.
@@ -73,6 +82,52 @@ pub struct Subject {
     pub connection: u64,
     /// Id, 0 if there is none.
     pub fd: u64,
+    /// Of a connection: `MUTEX_STATE_*`.
+    pub state: Option<u8>,
+    /// Of a connection: `MUTEX_CONNECTION_*`.
+    pub flags: u32,
+    /// Of the owner, 0 if it is not known.
+    pub pid: u32,
+    /// Of the socket, 0 if it is not known.
+    pub inode: u64,
+    /// Of the owner, zeros if it is not known.
+    pub command: [u8; MUTEX_COMMAND_SIZE as usize],
+    /// Of a connection or an fd.
+    pub measures: Option<Measures>,
+}
+
+/// What has been measured of a connection or an fd, as far as a filter asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measures {
+    /// IP bytes.
+    pub sent_bytes: u64,
+    /// IP bytes.
+    pub received_bytes: u64,
+    /// Smoothed, in nanoseconds; none without a sample.
+    pub latency_average_ns: Option<u64>,
+    /// Segments that TCP sent again.
+    pub retransmitted_packets: u64,
+    /// Packets that the kernel dropped.
+    pub drops: u64,
+    /// Bytes a second.
+    pub rate_in: u64,
+    /// Bytes a second.
+    pub rate_out: u64,
+}
+
+impl Measures {
+    fn of(sent: &mutex_traffic, received: &mutex_traffic, quality: &mutex_quality) -> Self {
+        let latency = &quality.latency;
+        Measures {
+            sent_bytes: sent.bytes,
+            received_bytes: received.bytes,
+            latency_average_ns: (latency.samples != 0).then_some(latency.average_ns),
+            retransmitted_packets: quality.retransmitted_packets,
+            drops: quality.drops,
+            rate_in: quality.rate_in,
+            rate_out: quality.rate_out,
+        }
+    }
 }
 
 impl Subject {
@@ -93,6 +148,12 @@ impl Subject {
             severity: None,
             connection: 0,
             fd: 0,
+            state: None,
+            flags: 0,
+            pid: 0,
+            inode: 0,
+            command: [0; MUTEX_COMMAND_SIZE as usize],
+            measures: None,
         }
     }
 
@@ -110,8 +171,31 @@ impl Subject {
             out_interface: record.out_interface,
             connection: record.id,
             fd: record.fd,
+            state: Some(record.state),
+            flags: record.flags,
+            measures: Some(Measures::of(&record.sent, &record.received, &record.quality)),
             ..Subject::new(kind)
         }
+    }
+
+    /// The same with what its fd tells of the owner, for who has both.
+    pub fn owned_by(self, fd: &mutex_fd) -> Self {
+        Subject { pid: fd.pid, inode: fd.inode, command: fd.command, ..self }
+    }
+
+    /// An fd. No event tells of one, so it counts as a start.
+    pub fn of_fd(record: &mutex_fd) -> Self {
+        Subject {
+            family: family_of(record.family),
+            protocol: Some(record.protocol),
+            uid: record.uid,
+            cgroup: record.cgroup,
+            netns: record.netns,
+            fd: record.id,
+            measures: Some(Measures::of(&record.sent, &record.received, &record.quality)),
+            ..Subject::new(MUTEX_EVENT_START)
+        }
+        .owned_by(record)
     }
 
     /// An alert. It does not tell its connection's owner or interfaces.
@@ -129,6 +213,8 @@ impl Subject {
             severity: Some(record.severity),
             connection: if of_connection { record.subject } else { 0 },
             fd: if scope == MUTEX_SCOPE_FD { record.subject } else { 0 },
+            pid: record.pid,
+            command: record.command,
             ..Subject::new(MUTEX_EVENT_ALERT)
         }
     }
@@ -181,10 +267,23 @@ enum Field {
     Connection,
     Fd,
     Sample,
+    Family,
+    State,
+    Flags,
+    Pid,
+    Inode,
+    Command,
+    SentBytes,
+    ReceivedBytes,
+    LatencyAverage,
+    RetransmittedPackets,
+    Drops,
+    RateIn,
+    RateOut,
 }
 
 impl Field {
-    const ALL: [Field; 17] = [
+    const ALL: [Field; 30] = [
         Field::Kind,
         Field::Protocol,
         Field::Address,
@@ -202,6 +301,19 @@ impl Field {
         Field::Connection,
         Field::Fd,
         Field::Sample,
+        Field::Family,
+        Field::State,
+        Field::Flags,
+        Field::Pid,
+        Field::Inode,
+        Field::Command,
+        Field::SentBytes,
+        Field::ReceivedBytes,
+        Field::LatencyAverage,
+        Field::RetransmittedPackets,
+        Field::Drops,
+        Field::RateIn,
+        Field::RateOut,
     ];
 
     const fn name(self) -> &'static str {
@@ -223,6 +335,39 @@ impl Field {
             Field::Connection => "connection",
             Field::Fd => "fd",
             Field::Sample => "sample",
+            Field::Family => "family",
+            Field::State => "state",
+            Field::Flags => "flags",
+            Field::Pid => "pid",
+            Field::Inode => "inode",
+            Field::Command => "command",
+            Field::SentBytes => "sent_bytes",
+            Field::ReceivedBytes => "received_bytes",
+            Field::LatencyAverage => "latency_average_ns",
+            Field::RetransmittedPackets => "retransmitted_packets",
+            Field::Drops => "drops",
+            Field::RateIn => "rate_in",
+            Field::RateOut => "rate_out",
+        }
+    }
+
+    /// The smallest and the largest of its values, `None` where these are no numbers.
+    const fn bounds(self) -> Option<(u64, u64)> {
+        match self {
+            Field::Port | Field::LocalPort | Field::RemotePort => Some((1, u16::MAX as u64)),
+            Field::Uid => Some((0, MUTEX_UID_UNKNOWN as u64 - 1)),
+            Field::Cgroup | Field::Connection | Field::Fd | Field::Inode => Some((1, u64::MAX)),
+            Field::Netns | Field::Interface | Field::Pid | Field::Sample => {
+                Some((1, u32::MAX as u64))
+            }
+            Field::SentBytes
+            | Field::ReceivedBytes
+            | Field::LatencyAverage
+            | Field::RetransmittedPackets
+            | Field::Drops
+            | Field::RateIn
+            | Field::RateOut => Some((0, u64::MAX)),
+            _ => None,
         }
     }
 
@@ -241,13 +386,27 @@ impl Field {
             Field::Port | Field::LocalPort | Field::RemotePort => {
                 "a number from 1 to 65535 or a range such as 1000-2000"
             }
-            Field::Uid => "a number from 0 to 4294967294",
+            Field::Uid => "a number from 0 to 4294967294 or a range such as 1000-2000",
             Field::Cgroup | Field::Connection | Field::Fd => "an id, a number from 1",
             Field::Netns => "an inode number from 1 to 4294967295",
             Field::Interface => "an interface index from 1 to 4294967295",
             Field::Direction => "sent, received or forwarded",
             Field::Severity => "info, warning, error or critical",
-            Field::Sample => "a number from 1 to 4294967295",
+            Field::Sample | Field::Pid => "a number from 1 to 4294967295",
+            Field::Family => "4 or 6",
+            Field::State => "a state such as established, time-wait or two-way",
+            Field::Flags => "forwarded, adopted, reset, timed-out or netns-gone",
+            Field::Inode => "an inode number from 1",
+            Field::Command => {
+                "up to 15 characters, of which ? stands for any one, and * at the end for any others"
+            }
+            Field::SentBytes
+            | Field::ReceivedBytes
+            | Field::LatencyAverage
+            | Field::RetransmittedPackets
+            | Field::Drops
+            | Field::RateIn
+            | Field::RateOut => "a number or a range such as 1000-2000",
         }
     }
 
@@ -257,30 +416,15 @@ impl Field {
     }
 
     fn value(self, word: &str) -> Option<Value> {
-        let number = |first, last| {
-            let number = decimal(word)?;
-            (first..=last).contains(&number).then_some(Value::Range(number, number))
-        };
         match self {
             Field::Kind => (MUTEX_EVENT_START..=MUTEX_EVENT_PACKET)
                 .find(|&kind| event_kind_name(kind) == word)
                 .map(|kind| Value::Range(kind.into(), kind.into())),
             Field::Protocol => (0..=u8::MAX)
                 .find(|&protocol| protocol_name(protocol) == Some(word))
-                .map(|protocol| Value::Range(protocol.into(), protocol.into()))
-                .or_else(|| number(0, u8::MAX.into())),
+                .or_else(|| u8::try_from(decimal(word)?).ok())
+                .map(|protocol| Value::Range(protocol.into(), protocol.into())),
             Field::Address | Field::Local | Field::Remote => Prefix::parse(word).map(Value::Prefix),
-            Field::Port | Field::LocalPort | Field::RemotePort => {
-                let (first, last) = match word.split_once('-') {
-                    Some((first, last)) => (decimal(first)?, decimal(last)?),
-                    None => (decimal(word)?, decimal(word)?),
-                };
-                (1 <= first && first <= last && last <= u16::MAX.into())
-                    .then_some(Value::Range(first, last))
-            }
-            Field::Uid => number(0, u64::from(MUTEX_UID_UNKNOWN - 1)),
-            Field::Cgroup | Field::Connection | Field::Fd => number(1, u64::MAX),
-            Field::Netns | Field::Interface | Field::Sample => number(1, u32::MAX.into()),
             Field::Direction => (0..)
                 .zip(DIRECTIONS)
                 .find(|&(_, name)| name == word)
@@ -288,12 +432,37 @@ impl Field {
             Field::Severity => (0..=MUTEX_SEVERITY_CRITICAL as u8)
                 .find(|&severity| severity_name(severity) == word)
                 .map(|severity| Value::Range(severity.into(), u64::MAX)),
+            Field::Family => match word {
+                "4" => Some(Value::Range(4, 4)),
+                "6" => Some(Value::Range(6, 6)),
+                _ => None,
+            },
+            Field::State => (0..=u8::MAX)
+                .find(|&state| state_name(state) == word && word != "unknown")
+                .map(|state| Value::Range(state.into(), state.into())),
+            Field::Flags => CONNECTION_FLAGS
+                .into_iter()
+                .find(|&(_, name)| name == word)
+                .map(|(flag, _)| Value::Range(flag.into(), flag.into())),
+            Field::Command => Pattern::parse(word).map(Value::Pattern),
+            _ => {
+                let (least, most) = self.bounds()?;
+                let (first, last) = match word.split_once('-') {
+                    Some((first, last)) if self != Field::Sample => {
+                        (decimal(first)?, decimal(last)?)
+                    }
+                    _ => (decimal(word)?, decimal(word)?),
+                };
+                (least <= first && first <= last && last <= most)
+                    .then_some(Value::Range(first, last))
+            }
         }
     }
 
     fn write_value(self, f: &mut fmt::Formatter<'_>, value: &Value) -> fmt::Result {
         let (first, last) = match *value {
             Value::Prefix(prefix) => return write!(f, "{prefix}"),
+            Value::Pattern(pattern) => return write!(f, "{pattern}"),
             Value::Range(first, last) => (first, last),
         };
         match self {
@@ -301,6 +470,8 @@ impl Field {
             Field::Protocol => write!(f, "{}", Protocol(first as u8)),
             Field::Direction => f.write_str(DIRECTIONS.get(first as usize).unwrap_or(&"unknown")),
             Field::Severity => f.write_str(severity_name(first as u8)),
+            Field::State => f.write_str(state_name(first as u8)),
+            Field::Flags => write!(f, "{}", ConnectionFlags(first as u32)),
             _ if first < last => write!(f, "{first}-{last}"),
             _ => write!(f, "{first}"),
         }
@@ -330,9 +501,14 @@ enum Value {
     /// From the first to the last; names by their numbers.
     Range(u64, u64),
     Prefix(Prefix),
+    Pattern(Pattern),
 }
 
 impl Value {
+    fn is_several(&self) -> bool {
+        matches!(self, Value::Range(first, last) if first != last)
+    }
+
     #[inline]
     fn has(&self, number: u64) -> bool {
         matches!(*self, Value::Range(first, last) if first <= number && number <= last)
@@ -349,6 +525,11 @@ impl Value {
             (Value::Prefix(prefix), Some(family), Some(end)) => prefix.has(family, end.address),
             _ => false,
         }
+    }
+
+    #[inline]
+    fn has_measure(&self, s: &Subject, measure: impl Fn(&Measures) -> Option<u64>) -> bool {
+        s.measures.as_ref().and_then(measure).is_some_and(|number| self.has(number))
     }
 
     #[inline]
@@ -374,7 +555,77 @@ impl Value {
             Field::Connection => self.has(s.connection),
             Field::Fd => self.has(s.fd),
             Field::Sample => true,
+            Field::Family => s.family.is_some_and(|family| self.has(family_number(family))),
+            Field::State => s.state.is_some_and(|state| self.has(state.into())),
+            // The flag is both ends of its range.
+            Field::Flags => {
+                matches!(*self, Value::Range(flag, _) if u64::from(s.flags) & flag != 0)
+            }
+            Field::Pid => self.has(s.pid.into()),
+            Field::Inode => self.has(s.inode),
+            Field::Command => matches!(self, Value::Pattern(pattern) if pattern.has(&s.command)),
+            Field::SentBytes => self.has_measure(s, |m| Some(m.sent_bytes)),
+            Field::ReceivedBytes => self.has_measure(s, |m| Some(m.received_bytes)),
+            Field::LatencyAverage => self.has_measure(s, |m| m.latency_average_ns),
+            Field::RetransmittedPackets => self.has_measure(s, |m| Some(m.retransmitted_packets)),
+            Field::Drops => self.has_measure(s, |m| Some(m.drops)),
+            Field::RateIn => self.has_measure(s, |m| Some(m.rate_in)),
+            Field::RateOut => self.has_measure(s, |m| Some(m.rate_out)),
         }
+    }
+}
+
+fn family_number(family: Family) -> u64 {
+    match family {
+        Family::V4 => 4,
+        Family::V6 => 6,
+    }
+}
+
+/// Bytes of a command without the zero at its end.
+const COMMAND_MAX: usize = MUTEX_COMMAND_SIZE as usize - 1;
+
+/// What commands are compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pattern {
+    /// Of which `?` stands for any one.
+    bytes: [u8; COMMAND_MAX],
+    length: u8,
+    /// Whether others may follow.
+    open: bool,
+}
+
+impl Pattern {
+    fn parse(word: &str) -> Option<Self> {
+        let (word, open) = match word.strip_suffix('*') {
+            Some(word) => (word, true),
+            None => (word, false),
+        };
+        let mut bytes = [0; COMMAND_MAX];
+        bytes.get_mut(..word.len())?.copy_from_slice(word.as_bytes());
+        let is_one = word.bytes().all(|byte| byte != b'*' && !byte.is_ascii_control());
+        let length = word.len() as u8;
+        (is_one && (open || length != 0)).then_some(Pattern { bytes, length, open })
+    }
+
+    /// The command up to its zero; one that is empty is not known.
+    fn has(&self, command: &[u8]) -> bool {
+        let command = command.split(|&byte| byte == 0).next().unwrap_or_default();
+        let wanted = self.bytes.get(..usize::from(self.length)).unwrap_or_default();
+        let Some((start, rest)) = command.split_at_checked(wanted.len()) else {
+            return false;
+        };
+        !command.is_empty()
+            && (self.open || rest.is_empty())
+            && start.iter().zip(wanted).all(|(byte, wanted)| *wanted == b'?' || byte == wanted)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.bytes.get(..usize::from(self.length)).unwrap_or_default();
+        f.write_str(core::str::from_utf8(bytes).unwrap_or_default())?;
+        f.write_str(if self.open { "*" } else { "" })
     }
 }
 
@@ -460,9 +711,51 @@ impl fmt::Display for Prefix {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Term {
     field: Field,
-    negated: bool,
+    relation: Relation,
     start: u8,
     count: u8,
+}
+
+/// What stands between a term's key and its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Relation {
+    Is,
+    IsNot,
+    AtLeast,
+    AtMost,
+}
+
+impl Relation {
+    const ALL: [Relation; 4] = [Relation::Is, Relation::IsNot, Relation::AtLeast, Relation::AtMost];
+
+    /// What it adds to `=`.
+    const fn sign(self) -> &'static str {
+        match self {
+            Relation::Is => "",
+            Relation::IsNot => "!",
+            Relation::AtLeast => ">",
+            Relation::AtMost => "<",
+        }
+    }
+
+    /// Splits what stands before `=`.
+    fn split(word: &str) -> (&str, Self) {
+        let signed = |relation: &Relation| Some((word.strip_suffix(relation.sign())?, *relation));
+        Relation::ALL.iter().skip(1).find_map(signed).unwrap_or((word, Relation::Is))
+    }
+
+    const fn is_order(self) -> bool {
+        matches!(self, Relation::AtLeast | Relation::AtMost)
+    }
+
+    /// Of a number all that stand in that order to it.
+    fn widen(self, value: Value, (least, most): (u64, u64)) -> Value {
+        match (self, value) {
+            (Relation::AtLeast, Value::Range(first, _)) => Value::Range(first, most),
+            (Relation::AtMost, Value::Range(_, last)) => Value::Range(least, last),
+            _ => value,
+        }
+    }
 }
 
 /// A filter of events.
@@ -491,7 +784,7 @@ const KINDS_UNASKED: u8 =
 impl Filter {
     /// The filter without terms: starts, ends and alerts, all of them.
     pub const EMPTY: Filter = Filter {
-        terms: [Term { field: Field::Kind, negated: false, start: 0, count: 0 }; TERMS_MAX],
+        terms: [Term { field: Field::Kind, relation: Relation::Is, start: 0, count: 0 }; TERMS_MAX],
         values: [Value::Range(0, 0); VALUES_MAX],
         term_count: 0,
         value_count: 0,
@@ -512,26 +805,31 @@ impl Filter {
     fn add<'a>(&mut self, word: &'a str) -> Result<(), FilterError<'a>> {
         let error = |problem| FilterError { word, problem };
         let (key, values) = word.split_once('=').ok_or(error(Problem::NoTerm))?;
-        let (key, negated) = match key.strip_suffix('!') {
-            Some(key) => (key, true),
-            None => (key, false),
-        };
+        let (key, relation) = Relation::split(key);
         let field =
             Field::named(key).ok_or(FilterError { word: key, problem: Problem::NoSuchKey })?;
-        if field == Field::Sample && (negated || self.used().any(|term| term.field == field)) {
+        let is_plain = relation == Relation::Is;
+        if field == Field::Sample && (!is_plain || self.used().any(|term| term.field == field)) {
             return Err(error(Problem::SampleOnce));
+        }
+        let bounds = field.bounds().unwrap_or_default();
+        if relation.is_order() && field.bounds().is_none() {
+            return Err(error(Problem::NoOrder(field)));
         }
         let start = self.value_count;
         for value in values.split(',') {
-            if field.is_single() && self.value_count > start {
+            if (field.is_single() || relation.is_order()) && self.value_count > start {
                 return Err(FilterError { word: values, problem: Problem::OneValue(field) });
             }
             let error = |problem| FilterError { word: value, problem };
-            let parsed = field.value(value).ok_or(error(Problem::NoValue(field)))?;
+            let parsed = field
+                .value(value)
+                .filter(|value| !(relation.is_order() && value.is_several()))
+                .ok_or(error(Problem::NoValue(field)))?;
             *self
                 .values
                 .get_mut(usize::from(self.value_count))
-                .ok_or(error(Problem::TooManyValues))? = parsed;
+                .ok_or(error(Problem::TooManyValues))? = relation.widen(parsed, bounds);
             self.value_count = self.value_count.wrapping_add(1);
             if let (Field::Sample, Value::Range(every, _)) = (field, parsed) {
                 self.sample = every as u32;
@@ -539,7 +837,7 @@ impl Filter {
         }
         let count = self.value_count.wrapping_sub(start);
         *self.terms.get_mut(usize::from(self.term_count)).ok_or(error(Problem::TooManyTerms))? =
-            Term { field, negated, start, count };
+            Term { field, relation, start, count };
         self.term_count = self.term_count.wrapping_add(1);
         Ok(())
     }
@@ -561,14 +859,20 @@ impl Filter {
             let kinds = (MUTEX_EVENT_START..=MUTEX_EVENT_PACKET)
                 .filter(|&kind| self.values(term).iter().any(|value| value.has(kind.into())))
                 .fold(0, |kinds, kind| kinds | kind_bit(kind));
-            asked &= if term.negated { !kinds } else { kinds };
-            named |= !term.negated;
+            let negated = term.relation == Relation::IsNot;
+            asked &= if negated { !kinds } else { kinds };
+            named |= !negated;
         }
         if named {
             asked
         } else {
             asked & KINDS_UNASKED
         }
+    }
+
+    /// The keys of its terms, one a term.
+    pub fn keys(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.used().map(|term| term.field.name())
     }
 
     /// Whether it has no terms.
@@ -599,7 +903,7 @@ impl Filter {
     pub fn matches(&self, subject: &Subject) -> bool {
         self.wants(subject.kind)
             && self.used().all(|term| {
-                term.negated
+                (term.relation == Relation::IsNot)
                     != self.values(term).iter().any(|value| value.fits(term.field, subject))
             })
     }
@@ -616,11 +920,15 @@ impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
         for term in self.used() {
-            write!(f, "{separator}{}", term.field.name())?;
-            separator = if term.negated { "!=" } else { "=" };
+            write!(f, "{separator}{}{}", term.field.name(), term.relation.sign())?;
+            separator = "=";
             for value in self.values(term) {
                 f.write_str(separator)?;
-                term.field.write_value(f, value)?;
+                match (term.relation, value) {
+                    (Relation::AtLeast, Value::Range(first, _)) => write!(f, "{first}")?,
+                    (Relation::AtMost, Value::Range(_, last)) => write!(f, "{last}")?,
+                    _ => term.field.write_value(f, value)?,
+                }
                 separator = ",";
             }
             separator = " ";
@@ -642,6 +950,7 @@ enum Problem {
     NoSuchKey,
     NoValue(Field),
     OneValue(Field),
+    NoOrder(Field),
     SampleOnce,
     TooManyTerms,
     TooManyValues,
@@ -675,6 +984,9 @@ impl fmt::Display for FilterError<'_> {
             Problem::OneValue(field) => {
                 write!(f, "is too much for {}: it takes one value", field.name())
             }
+            Problem::NoOrder(field) => {
+                write!(f, "is refused: {} has no order, so = or != is expected", field.name())
+            }
             Problem::SampleOnce => {
                 f.write_str("is refused: sample=N is allowed once, and cannot be negated")
             }
@@ -707,18 +1019,38 @@ mod tests {
     #[derive(Clone, Debug)]
     struct Model {
         key: &'static str,
-        negated: bool,
+        equals: &'static str,
         values: Vec<String>,
     }
 
+    /// Keys whose values are plain numbers, which can be compared.
+    const NUMBERS: [&str; 17] = [
+        "port",
+        "local_port",
+        "remote_port",
+        "uid",
+        "cgroup",
+        "netns",
+        "interface",
+        "connection",
+        "fd",
+        "pid",
+        "inode",
+        "sent_bytes",
+        "received_bytes",
+        "retransmitted_packets",
+        "drops",
+        "rate_in",
+        "rate_out",
+    ];
+
     impl Model {
         fn text(&self) -> String {
-            let equals = if self.negated { "!=" } else { "=" };
-            format!("{}{equals}{}", self.key, self.values.join(","))
+            format!("{}{}{}", self.key, self.equals, self.values.join(","))
         }
 
         fn holds(&self, s: &Subject) -> bool {
-            self.values.iter().any(|value| self.fits(value, s)) != self.negated
+            self.values.iter().any(|value| self.fits(value, s)) != (self.equals == "!=")
         }
 
         fn fits(&self, value: &str, s: &Subject) -> bool {
@@ -732,7 +1064,17 @@ mod tests {
                 .flatten()
                 .any(there)
             };
-            let is = |number: u64| number != 0 && value == number.to_string();
+            let in_order = |number: u64| {
+                let (first, last) = value.split_once('-').unwrap_or((value, value));
+                let (first, last): (u64, u64) = (first.parse().unwrap(), last.parse().unwrap());
+                match self.equals {
+                    ">=" => number >= first,
+                    "<=" => number <= last,
+                    _ => first <= number && number <= last,
+                }
+            };
+            let is = |number: u64| number != 0 && in_order(number);
+            let m = s.measures;
             match self.key {
                 "kind" => value == event_kind_name(s.kind),
                 "protocol" => s.protocol.is_some_and(|protocol| {
@@ -748,11 +1090,9 @@ mod tests {
                     in_prefix(ip, value)
                 }),
                 "port" | "local_port" | "remote_port" => {
-                    let (first, last) = value.split_once('-').unwrap_or((value, value));
-                    let range = first.parse::<u16>().unwrap()..=last.parse::<u16>().unwrap();
-                    ends(self.key.trim_end_matches("_port"), &|end| range.contains(&end.port))
+                    ends(self.key.trim_end_matches("_port"), &|end| is(end.port.into()))
                 }
-                "uid" => s.uid != MUTEX_UID_UNKNOWN && value == s.uid.to_string(),
+                "uid" => s.uid != MUTEX_UID_UNKNOWN && in_order(s.uid.into()),
                 "cgroup" => is(s.cgroup),
                 "netns" => is(s.netns.into()),
                 "interface" => is(s.in_interface.into()) || is(s.out_interface.into()),
@@ -769,6 +1109,31 @@ mod tests {
                 }
                 "connection" => is(s.connection),
                 "fd" => is(s.fd),
+                "family" => match s.family {
+                    None => false,
+                    Some(Family::V4) => value == "4",
+                    Some(Family::V6) => value == "6",
+                },
+                "state" => s.state.is_some_and(|state| state_name(state) == value),
+                "flags" => ConnectionFlags(s.flags).to_string().split(',').any(|f| f == value),
+                "pid" => is(s.pid.into()),
+                "inode" => is(s.inode),
+                "command" => {
+                    let command = std::str::from_utf8(&s.command).unwrap().trim_end_matches('\0');
+                    let length = value.trim_end_matches('*').len();
+                    let same = |(a, b)| b == '?' || a == b;
+                    !command.is_empty()
+                        && command.len() >= length
+                        && (value.ends_with('*') || command.len() == length)
+                        && command.chars().zip(value.trim_end_matches('*').chars()).all(same)
+                }
+                "sent_bytes" => m.is_some_and(|m| in_order(m.sent_bytes)),
+                "received_bytes" => m.is_some_and(|m| in_order(m.received_bytes)),
+                "latency_average_ns" => m.and_then(|m| m.latency_average_ns).is_some_and(in_order),
+                "retransmitted_packets" => m.is_some_and(|m| in_order(m.retransmitted_packets)),
+                "drops" => m.is_some_and(|m| in_order(m.drops)),
+                "rate_in" => m.is_some_and(|m| in_order(m.rate_in)),
+                "rate_out" => m.is_some_and(|m| in_order(m.rate_out)),
                 key => unreachable!("{key}"),
             }
         }
@@ -791,7 +1156,9 @@ mod tests {
 
     fn model(terms: &[Model], s: &Subject) -> bool {
         let asked = |term: &Model| {
-            term.key == "kind" && !term.negated && term.values.iter().any(|value| value == "packet")
+            term.key == "kind"
+                && term.equals == "="
+                && term.values.iter().any(|value| value == "packet")
         };
         terms.iter().all(|term| term.holds(s))
             && (s.kind != MUTEX_EVENT_PACKET || terms.iter().any(asked))
@@ -825,6 +1192,10 @@ mod tests {
                 .boxed(),
             "direction" => names(&["sent", "received", "forwarded"]),
             "severity" => names(&["info", "warning", "error", "critical"]),
+            "family" => names(&["4", "6"]),
+            "state" => names(&["established", "time-wait", "closed", "two-way"]),
+            "flags" => names(&["forwarded", "adopted", "reset", "timed-out", "netns-gone"]),
+            "command" => names(&["curl", "cu*", "*", "c??l", "ssh", "?*", "c?"]),
             _ => (1..4u8).prop_map(|number| number.to_string()).boxed(),
         }
     }
@@ -835,16 +1206,43 @@ mod tests {
             .filter(|&field| field != Field::Sample)
             .map(|field| (field.name(), if field.is_single() { 1 } else { 4 }))
             .collect();
-        (select(keys), any::<bool>()).prop_flat_map(|((key, most), negated)| {
-            vec(some_value(key), 1..=most).prop_map(move |values| Model { key, negated, values })
-        })
+        (select(keys), select(&["=", "!=", ">=", "<="][..])).prop_flat_map(
+            |((key, most), equals)| {
+                let is_order = equals.starts_with(['<', '>']);
+                let equals = if is_order && !NUMBERS.contains(&key) { "=" } else { equals };
+                vec(some_value(key), 1..=most).prop_map(move |mut values| {
+                    if equals.starts_with(['<', '>']) {
+                        values.truncate(1);
+                        values[0] = values[0].split('-').next().unwrap().into();
+                    }
+                    Model { key, equals, values }
+                })
+            },
+        )
     }
 
     fn some_subject() -> impl Strategy<Value = Subject> {
         let end = || (some_address(), 0..6u16, any::<bool>());
         let numbers = || (0..4u8, 0..4u8, 0..4u8, 0..4u8, 0..4u8, 0..4u8, 0..4u8);
-        (1..=4u32, 0..=4u8, 0..=4usize, select(&[6u8, 17, 1, 250][..]), end(), end(), numbers())
-            .prop_map(|(kind, severity, direction, protocol, local, remote, n)| {
+        let more = (
+            select(&[None, Some(1u8), Some(6), Some(7), Some(17)][..]),
+            0..32u32,
+            select(&["", "curl", "cu", "curls", "ssh", "sixteen-bytes-xx"][..]),
+            (0..4u8, 0..4u8),
+            proptest::option::of((0..5u8, 0..5u8, proptest::option::of(0..5u8), 0..5u8, 0..5u8)),
+        );
+        (
+            1..=4u32,
+            0..=4u8,
+            0..=4usize,
+            select(&[6u8, 17, 1, 250][..]),
+            end(),
+            end(),
+            numbers(),
+            more,
+        )
+            .prop_map(|(kind, severity, direction, protocol, local, remote, n, more)| {
+                let (state, flags, command, (pid, inode), measures) = more;
                 let v6 = local.0.contains(':');
                 let endpoint = |(address, port, there): (String, u16, bool)| {
                     let address = match address.parse().unwrap() {
@@ -868,6 +1266,20 @@ mod tests {
                     severity: (severity < 4).then_some(severity),
                     connection: n.5.into(),
                     fd: n.6.into(),
+                    state,
+                    flags,
+                    pid: pid.into(),
+                    inode: inode.into(),
+                    command: core::array::from_fn(|i| *command.as_bytes().get(i).unwrap_or(&0)),
+                    measures: measures.map(|(sent, received, latency, one, two)| Measures {
+                        sent_bytes: sent.into(),
+                        received_bytes: received.into(),
+                        latency_average_ns: latency.map(u64::from),
+                        retransmitted_packets: one.into(),
+                        drops: two.into(),
+                        rate_in: one.into(),
+                        rate_out: two.into(),
+                    }),
                     ..Subject::new(kind)
                 }
             })
@@ -889,6 +1301,7 @@ mod tests {
         fn text_made_of_the_language_gives_a_filter_or_a_sentence(
             tokens in vec(select(&[
                 " ", "=", "!=", "!", ",", "-", "/", "port", "address", "kind", "sample", "uid", "fd",
+                ">=", "<=", "command", "drops", "state", "flags", "*", "?", "reset", "closed",
                 "1", "99999999999999999999", "10.0.0.1", "::", "packet", "severity", "error", "é",
             ][..]), 0..40),
         ) {
@@ -957,6 +1370,10 @@ mod tests {
             ("port=80-80,1000-2000", "port=80,1000-2000"),
             ("cgroup=18446744073709551615", "cgroup=18446744073709551615"),
             ("kind=packet\nsample=010", "kind=packet sample=10"),
+            ("uid=5-5,1-3 uid>=7 uid<=007", "uid=5,1-3 uid>=7 uid<=7"),
+            ("pid>=1 pid<=4294967295", "pid>=1 pid<=4294967295"),
+            ("command=ngin?*,*", "command=ngin?*,*"),
+            ("flags=reset,forwarded state!=closed", "flags=reset,forwarded state!=closed"),
         ] {
             assert_eq!(parsed(text).to_string(), canonical);
         }
@@ -983,6 +1400,16 @@ mod tests {
             ("sample=0", "0", "from 1"),
             ("sample!=5", "sample!=5", "once"),
             ("sample=5 sample=6", "sample=6", "once"),
+            ("sample>=5", "sample>=5", "once"),
+            ("sample=5-6", "5-6", "from 1"),
+            ("protocol>=tcp", "protocol>=tcp", "no order"),
+            ("drops>=1,2", "1,2", "one value"),
+            ("drops>=1-2", "1-2", "a number"),
+            ("command=sixteen-bytes-xx", "sixteen-bytes-xx", "15 characters"),
+            ("command=a*b", "a*b", "at the end"),
+            ("command=", "", "15 characters"),
+            ("state=unknown", "unknown", "established"),
+            ("family=5", "5", "4 or 6"),
         ] {
             let error = Filter::parse(text).expect_err(text);
             assert_eq!(error.word(), word, "{text}");
@@ -1021,6 +1448,14 @@ mod tests {
         };
         let subject = Subject::of_connection(MUTEX_EVENT_END, &connection);
         assert!(parsed("kind=end connection=7 local=10.0.0.0/8 uid!=0 fd!=1").matches(&subject));
+        assert!(parsed("sent_bytes=0 flags!=reset family=4 command!=curl").matches(&subject));
+        assert!(!parsed("latency_average_ns>=0").matches(&subject));
+
+        let mut fd = mutex_fd { id: 8, pid: 9, inode: 10, family: 6, ..Default::default() };
+        fd.command[..4].copy_from_slice(b"curl");
+        let subject = subject.owned_by(&fd);
+        assert!(parsed("connection=7 pid=9 inode=10 command=curl").matches(&subject));
+        assert!(parsed("fd=8 pid=9 command=c* drops<=0 family=6").matches(&Subject::of_fd(&fd)));
 
         let scope = MUTEX_SCOPE_FD as u8;
         let alert = mutex_alert { subject: 7, severity: 2, scope, family: 4, ..Default::default() };

@@ -256,6 +256,37 @@ wire_record!(mutex_packet {
     reserved,
 });
 wire_record!(mutex_live_header { magic, version, record_size, first_record, records, bytes });
+wire_record!(mutex_live_flow {
+    sequence,
+    interface,
+    last_seen_ns,
+    traffic,
+    window_base,
+    previous_window,
+});
+wire_record!(mutex_live_connection {
+    local_address,
+    remote_address,
+    local_port,
+    remote_port,
+    netns,
+    protocol,
+    family,
+    forwarded,
+    reserved,
+    scope,
+    generation,
+    state,
+    internal,
+    received,
+    sent,
+    id,
+    first_seen_ns,
+    internal2,
+    cgroup,
+    uid,
+    internal3,
+});
 wire_record!(mutex_end { connections, fds, bytes });
 
 #[cfg(test)]

@@ -25,7 +25,10 @@ pub enum Error {
         folder: PathBuf,
     },
     /// The folder lacks a file.
-    #[error("{} does not exist, although its directory does: another version of MUTEX?", path.display())]
+    #[error(
+        "{} does not exist, although its directory does: MUTEX is being unloaded, or is of another \
+         version", path.display()
+    )]
     Missing {
         /// The file.
         path: PathBuf,
@@ -33,6 +36,12 @@ pub enum Error {
     /// The kernel keeps a file to others.
     #[error("no permission to read {}", path.display())]
     Permission {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The kernel keeps a file from being written by others.
+    #[error("no permission to write {}", path.display())]
+    WritePermission {
         /// The file.
         path: PathBuf,
     },
@@ -125,6 +134,56 @@ pub enum Error {
          that namespace's connections only"
     )]
     Filtered,
+
+    /// A file or folder is no recording.
+    #[error("not a recording of MUTEX")]
+    NotARecording,
+
+    /// A filter is none, or none of what it is to filter.
+    #[error("the filter is wrong: {0}")]
+    Filter(
+        /// What is wrong with it.
+        String,
+    ),
+    /// Records have no such field.
+    #[error("there is no field `{name}`; there are {known}")]
+    NoColumn {
+        /// What was asked for.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
+
+    /// There is nothing between two images.
+    #[error("the two cannot be compared: {0}")]
+    Incomparable(
+        /// Why.
+        String,
+    ),
+
+    /// The kernel has refused what was written to one of its files.
+    #[error("{} does not take {what}", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// What was written.
+        what: String,
+    },
+    /// A setting is none, or does not take a value.
+    #[error("{0}")]
+    Setting(
+        /// What is wrong.
+        String,
+    ),
+    /// The stream of events is not as it should be.
+    #[error("the stream of events is corrupted: {0}")]
+    Events(
+        /// What is wrong with it.
+        &'static str,
+    ),
+    /// The module has been unloaded while one of its files was open.
+    #[error("MUTEX was unloaded")]
+    Unloaded,
 
     /// The kernel's text is not as it should be.
     #[error("line {line} is not as expected: {what}")]

@@ -5,7 +5,6 @@
 //! Names and order are those of the kernel's text. What is 0 in the image for "none" stays 0.
 
 use std::fmt;
-use std::io;
 
 use mutex_core::names::protocol_name;
 use mutex_core::text::status_fields;
@@ -13,12 +12,14 @@ use mutex_core::text::status_fields;
 use crate::Address;
 use crate::Alert;
 use crate::Connection;
+use crate::Direction;
 use crate::DropCount;
 use crate::Dropped;
 use crate::Fd;
 use crate::Header;
 use crate::Latency;
 use crate::LatencyBuckets;
+use crate::Packet;
 use crate::Protocol;
 use crate::Quality;
 use crate::Status;
@@ -201,6 +202,30 @@ impl Fields for Alert {
     }
 }
 
+impl Fields for Packet {
+    fn fields<E>(
+        &self,
+        mut each: impl FnMut(&'static str, Value<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let address = |address| Address { family: self.family, address };
+        let direction = Direction::ALL.get(usize::from(self.direction)).copied();
+        let name = direction.map(|direction| Totals::ZERO.fields()[direction as usize].0);
+        each("connection", Value::Integer(self.connection))?;
+        each("direction", name.as_ref().map_or(Value::Unknown, |name| Value::Text(name)))?;
+        each("netns", Value::Integer(self.netns.into()))?;
+        each("protocol", Value::Text(&Protocol(self.protocol)))?;
+        each("local_address", Value::Text(&address(self.local_address)))?;
+        each("local_port", Value::Integer(self.local_port.into()))?;
+        each("remote_address", Value::Text(&address(self.remote_address)))?;
+        each("remote_port", Value::Integer(self.remote_port.into()))?;
+        each("interface", Value::Integer(self.interface.into()))?;
+        each("family", Value::Integer(self.family.into()))?;
+        each("packets", Value::Integer(self.packets.into()))?;
+        each("bytes", Value::Integer(self.bytes))?;
+        each("payload", Value::Integer(self.payload))
+    }
+}
+
 impl Fields for Totals {
     fn fields<E>(
         &self,
@@ -287,15 +312,19 @@ fn uid(uid: u32) -> Value<'static> {
 }
 
 /// Calls `each` with the name of every flat column: what has fields of its own is taken apart.
-pub(crate) fn columns<T: Fields + Default>(
-    mut each: impl FnMut(fmt::Arguments<'_>) -> io::Result<()>,
-) -> io::Result<()> {
+pub(crate) fn columns<T: Fields + Default, E>(
+    mut each: impl FnMut(fmt::Arguments<'_>) -> Result<(), E>,
+) -> Result<(), E> {
     T::default().fields(|name, value| match value {
         Value::Traffic(traffic) => traffic
             .fields()
             .into_iter()
             .try_for_each(|(counter, _)| each(format_args!("{name}_{counter}"))),
         Value::Quality(quality) => quality.columns(|name, _| each(name)),
+        Value::Latency(latency) => latency
+            .fields()
+            .into_iter()
+            .try_for_each(|(counter, _)| each(format_args!("{name}_{counter}"))),
         Value::Samples(samples) => {
             (0..samples.len()).try_for_each(|step| each(format_args!("{name}_{step}")))
         }
@@ -310,11 +339,10 @@ mod tests {
 
     fn names<T: Fields + Default>() -> String {
         let mut names = Vec::new();
-        columns::<T>(|name| {
+        let Ok(()) = columns::<T, std::convert::Infallible>(|name| {
             names.push(name.to_string());
             Ok(())
-        })
-        .expect("a vector takes everything");
+        });
         names.join(" ")
     }
 

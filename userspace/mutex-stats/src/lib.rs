@@ -9,6 +9,10 @@
 //! - [`Reader`] checks an image as it streams by; [`visit`] hands its blocks to a [`Visitor`].
 //! - [`formats`] and [`Audit`] are visitors: they need no more memory than a block at a time
 //!   (what [`Audit`] needs beyond that it says).
+//! - [`Selection`] keeps the records that a [`Filter`] fits, by a [`Sort`], with their owners;
+//!   [`Column`] shows their fields, [`Aggregate`] adds them up, [`Diff`] compares two images.
+//! - [`Events`] is a monitor: what happens, as it happens. [`Mapping`] shows the live records.
+//! - [`Recorder`] appends images to a [`Recording`].
 //! - [`Image`] is a whole image in memory, to look around in and to write one with.
 //! - [`Writer`] makes images, [`Stats`] and [`Columns`] understand the kernel's text.
 //!
@@ -27,24 +31,39 @@
 //! Units: times are nanoseconds, of the Unix epoch unless they say otherwise; sizes and traffic
 //! are bytes; traffic is as on the wire. Counters are never rounded.
 
-#![forbid(unsafe_code)]
-
+mod aggregate;
 mod ahead;
 mod audit;
 mod block;
+mod column;
 mod columns;
+mod diff;
 mod error;
+mod events;
 mod fields;
+mod filter;
 pub mod formats;
+mod holders;
 mod image;
+mod mapping;
+mod memory;
 mod order;
+mod owned;
 mod proc;
 mod reader;
+mod recording;
 mod records;
+mod selection;
+mod settings;
 mod stats;
+mod summary;
 mod visitor;
 mod writer;
 
+pub use aggregate::Aggregate;
+pub use aggregate::Group;
+pub use aggregate::Key;
+pub use aggregate::Of;
 pub use ahead::Ahead;
 pub use audit::Audit;
 pub use audit::Line;
@@ -52,19 +71,51 @@ pub use audit::Report;
 pub use block::Block;
 pub use block::Part;
 pub use block::Records;
+pub use column::Cell;
+pub use column::Column;
+pub use column::Sort;
+pub use column::SortKey;
 pub use columns::Columns;
+pub use diff::Change;
+pub use diff::Diff;
 pub use error::Error;
 pub use error::Place;
+pub use events::Decoder;
+pub use events::Event;
+pub use events::Events;
+pub use events::Happening;
 pub use fields::Fields;
 pub use fields::Value;
+pub use filter::Filter;
+pub use filter::Filtered;
+pub use holders::Holder;
+pub use holders::Holders;
 pub use image::Image;
+pub use mapping::LiveConnection;
+pub use mapping::Mapping;
+pub use mutex_core::config::Setting;
 pub use order::Kind;
+pub use owned::HeldFd;
+pub use owned::OwnedConnection;
+pub use owned::Owner;
 pub use proc::File;
 pub use proc::Proc;
 pub use reader::MAX_BLOCK;
 pub use reader::Reader;
+pub use recording::Cut;
+pub use recording::Recorded;
+pub use recording::Recorder;
+pub use recording::Recording;
+pub use recording::Retention;
+pub use recording::is_recording;
 pub use records::*;
+pub use selection::Selection;
+pub use settings::Set;
+pub use settings::check_settings;
+pub use settings::parse_settings;
 pub use stats::Stats;
+pub use summary::Metrics;
+pub use summary::Summary;
 pub use visitor::Visitor;
 pub use visitor::visit;
 pub use writer::Writer;

@@ -6,8 +6,11 @@ use std::fs;
 use std::io;
 use std::io::BufReader;
 use std::io::Read;
+use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
+
+use rustix::io::Errno;
 
 use crate::Error;
 use crate::Reader;
@@ -24,9 +27,29 @@ pub enum File {
     Fds,
     /// The image.
     Snapshot,
+    /// A line an alert.
+    Alerts,
+    /// What can be set.
+    Config,
+    /// The stream of events.
+    Events,
+    /// A line an open file of events.
+    Monitors,
 }
 
 impl File {
+    /// All of them.
+    pub const ALL: [File; 8] = [
+        File::Stats,
+        File::Connections,
+        File::Fds,
+        File::Snapshot,
+        File::Alerts,
+        File::Config,
+        File::Events,
+        File::Monitors,
+    ];
+
     /// Its name in the folder.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -35,6 +58,10 @@ impl File {
             File::Connections => "connections",
             File::Fds => "fds",
             File::Snapshot => "snapshot",
+            File::Alerts => "alerts",
+            File::Config => "config",
+            File::Events => "events",
+            File::Monitors => "monitors",
         }
     }
 }
@@ -85,14 +112,68 @@ impl Proc {
     pub fn open(&self, file: File) -> Result<fs::File, Error> {
         let path = self.path(file);
         fs::File::open(&path).map_err(|source| match source.kind() {
+            io::ErrorKind::PermissionDenied => Error::Permission { path },
+            _ => self.failure(path, source),
+        })
+    }
+
+    /// Opens a file to read and to write it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Proc::open`], and [`Error::WritePermission`].
+    pub fn open_to_write(&self, file: File) -> Result<fs::File, Error> {
+        let path = self.path(file);
+        let opened = fs::File::options().read(true).write(true).open(&path);
+        opened.map_err(|source| match source.kind() {
+            io::ErrorKind::PermissionDenied => Error::WritePermission { path },
+            _ => self.failure(path, source),
+        })
+    }
+
+    /// Writes to a file what it takes, in one piece.
+    ///
+    /// # Errors
+    ///
+    /// As [`Proc::open_to_write`], and [`Error::Refused`].
+    pub fn write(&self, file: File, text: &str) -> Result<(), Error> {
+        self.write_to(&self.open_to_write(file)?, file, text)
+    }
+
+    /// As [`Proc::write`], to a file that is open.
+    pub(crate) fn write_to(
+        &self,
+        mut open: &fs::File,
+        file: File,
+        text: &str,
+    ) -> Result<(), Error> {
+        let path = self.path(file);
+        open.write_all(text.as_bytes()).map_err(|source| match source.kind() {
+            io::ErrorKind::InvalidInput => Error::Refused { path, what: text.trim().to_owned() },
+            io::ErrorKind::PermissionDenied => Error::WritePermission { path },
+            _ => Error::File { path, source },
+        })
+    }
+
+    /// What an error of reading a file that is open says.
+    pub(crate) fn reading(&self, file: File, source: io::Error) -> Error {
+        let is_gone = [Errno::IO, Errno::NODEV].map(Errno::raw_os_error).map(Some);
+        if is_gone.contains(&source.raw_os_error()) {
+            return Error::Unloaded;
+        }
+        Error::File { path: self.path(file), source }
+    }
+
+    /// What an error of opening `path` says of the folder.
+    fn failure(&self, path: PathBuf, source: io::Error) -> Error {
+        match source.kind() {
             io::ErrorKind::NotFound if !self.0.exists() => {
                 Error::NotLoaded { folder: self.0.clone() }
             }
             io::ErrorKind::NotADirectory => Error::NotAFolder { folder: self.0.clone() },
             io::ErrorKind::NotFound => Error::Missing { path },
-            io::ErrorKind::PermissionDenied => Error::Permission { path },
             _ => Error::File { path, source },
-        })
+        }
     }
 
     /// Reads a text whole.
@@ -105,7 +186,7 @@ impl Proc {
         self.open(file)?
             .take(Self::MAX_TEXT)
             .read_to_string(&mut text)
-            .map_err(|source| Error::File { path: self.path(file), source })?;
+            .map_err(|source| self.reading(file, source))?;
         Ok(text)
     }
 

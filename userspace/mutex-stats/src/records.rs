@@ -13,6 +13,7 @@ pub use mutex_core::abi::mutex_fd as Fd;
 pub use mutex_core::abi::mutex_header as Header;
 pub use mutex_core::abi::mutex_latency as Latency;
 pub use mutex_core::abi::mutex_latency_buckets as LatencyBuckets;
+pub use mutex_core::abi::mutex_packet as Packet;
 pub use mutex_core::abi::mutex_quality as Quality;
 pub use mutex_core::abi::mutex_status as Status;
 pub use mutex_core::abi::mutex_totals as Totals;
@@ -34,6 +35,7 @@ use mutex_core::abi::MUTEX_IMAGE_FILTERED;
 use mutex_core::abi::MUTEX_SCOPE_CONNECTION;
 use mutex_core::abi::MUTEX_UID_UNKNOWN;
 use mutex_core::parse::Untracked as Reason;
+use mutex_core::text::Message;
 
 /// Whether an image holds one network namespace's records only, so that its books cannot be
 /// balanced: it was taken inside a namespace other than the first.
@@ -68,6 +70,12 @@ pub fn command_text(command: &[u8]) -> Option<String> {
     let bytes = command.split(|&byte| byte == 0).next().filter(|bytes| !bytes.is_empty())?;
     let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
     Some(String::from_utf8_lossy(bytes).chars().map(printable).collect())
+}
+
+/// An alert as a sentence that says what was found and what can be done, as in the kernel's text.
+#[must_use]
+pub fn alert_message(alert: &Alert) -> String {
+    Message(alert).to_string()
 }
 
 /// Whether an alert is about a connection, so that it has endpoints.

@@ -2,9 +2,13 @@
 
 //! The text of `/proc/mutex/stats`.
 
+use mutex_core::parse::Untracked as Reason;
+use mutex_core::text;
 use mutex_core::text::FORMAT;
 
 use crate::Error;
+use crate::Image;
+use crate::Totals;
 
 /// The host's numbers by the kernel's names, in the kernel's order.
 ///
@@ -46,6 +50,34 @@ impl Stats {
         Ok(Stats(pairs))
     }
 
+    /// What the kernel's text would say of the host in an image.
+    #[must_use]
+    pub fn of_image(image: &Image) -> Self {
+        let mut text = String::new();
+        let untracked = |reason: Reason| {
+            let mut sum = Totals::ZERO;
+            image
+                .untracked
+                .iter()
+                .filter(|untracked| untracked.reason == reason as u32)
+                .for_each(|untracked| sum.add(&untracked.totals));
+            sum
+        };
+        let (status, drops) = (&image.status, image.drops.iter().copied());
+        let (totals, closed) = (&image.totals_after, &image.closed);
+        // Writing into a string cannot fail.
+        let _ = text::stats(&mut text, status, totals, closed, untracked, &image.quality, drops);
+        let mut pairs: Vec<(String, u64)> = Vec::new();
+        for (key, value) in text.lines().skip(1).filter_map(|line| line.split_once(' ')) {
+            // Two reasons of drops can have one name.
+            match pairs.iter_mut().find(|(other, _)| other == key) {
+                Some((_, sum)) => *sum = sum.wrapping_add(value.parse().unwrap_or(0)),
+                None => pairs.push((key.to_owned(), value.parse().unwrap_or(0))),
+            }
+        }
+        Stats(pairs)
+    }
+
     /// The value of `key`, `None` if the kernel does not give it.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<u64> {
@@ -76,9 +108,7 @@ fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mutex_core::counters::Totals;
     use mutex_core::counters::Traffic;
-    use mutex_core::text;
     use proptest::prelude::*;
 
     #[test]

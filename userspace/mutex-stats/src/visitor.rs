@@ -37,6 +37,20 @@ pub trait Visitor {
     fn finish(&mut self) -> io::Result<()>;
 }
 
+impl<V: Visitor + ?Sized> Visitor for &mut V {
+    fn header(&mut self, header: &Header, bytes: &[u8]) -> io::Result<()> {
+        (**self).header(header, bytes)
+    }
+
+    fn block(&mut self, block: &Block<'_>) -> io::Result<()> {
+        (**self).block(block)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        (**self).finish()
+    }
+}
+
 /// Hands an image to `visitor`, in bounded memory, and returns its header.
 ///
 /// # Errors

@@ -2,15 +2,25 @@
 
 //! What can be written on the command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
 use clap::error::ErrorKind;
+use clap_complete::Shell;
 
+use crate::color::Color;
+use crate::commands::Threshold;
+use crate::commands::parse_threshold;
 use crate::failure::Failure;
+use crate::help;
+use crate::human::parse_duration;
+use crate::human::parse_moment;
+use crate::human::parse_size;
 use crate::target::print;
 
 /// Show, export and audit what the MUTEX kernel module counts.
@@ -18,142 +28,65 @@ use crate::target::print;
 /// MUTEX counts the traffic of every connection and every socket of this host in the kernel:
 /// exactly, not sampled.
 #[derive(Debug, Parser)]
-#[command(name = "mutexctl", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+#[command(name = "mutexctl", version, after_help = help::MAIN, arg_required_else_help = true)]
 #[command(verbatim_doc_comment)]
 pub struct Cli {
     /// Where the kernel's files are.
     #[arg(long, global = true, value_name = "DIR", default_value = mutex_stats::Proc::FOLDER)]
     pub proc: PathBuf,
 
+    /// Whether tables have colors; auto is on a terminal, unless `NO_COLOR` is set.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    pub color: Color,
+
     #[command(subcommand)]
     pub command: Command,
 }
 
-const AFTER_HELP: &str = "\
-Examples:
-  mutexctl stats                                 the host at a glance; needs no privilege
-  sudo mutexctl connections                      who talks to whom, and how much
-  sudo mutexctl export -o now.json               everything, for programs
-  sudo mutexctl export --format binary -o now.bin
-  mutexctl convert now.bin --to csv -o now       the same later, as tables in now/
-  sudo mutexctl audit                            do the books balance?
-
-Units: packets as on the wire (each segment of a GSO or GRO super-packet is one); buffers are the
-kernel's, super-packets as one; bytes are IP bytes, all headers included; payload is what the
-transport carried, retransmissions included; times are nanoseconds since 1970. Integers are exact.
-
-Exit status: 0 done; 1 failed, or the books do not balance; 2 wrong usage.
-Data goes to standard output, one sentence about what went wrong to standard error.";
-
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show the host's totals and the module's own numbers.
-    #[command(after_help = "\
-Reads DIR/stats, which everybody may read.
-
-Examples:
-  mutexctl stats
-  mutexctl stats --format json | jq .received_bytes
-  mutexctl stats --format raw | grep untracked
-
-Traffic is counted in packets, buffers, bytes and payload (see `mutexctl --help`) for each of:
-  sent, received                          this host's sockets
-  forwarded_sent, forwarded_received      through this host, as the initiator sees it
-  closed_...                              the part of connections that are no longer listed
-  untracked_...                           what belongs to no connection, by reason
-Packets that the kernel dropped are listed by its reasons, those that have occurred. Percentiles of
-latency are within 6 %; rate_... and peak_... are bytes a second.
-A size or time beside an exact number is for reading only: it is rounded.
-
-Formats:
-  table   for people
-  json    one object: schema_version, then the kernel's keys
-  raw     the kernel's text as it is
-
-Exit status: 0 done; 1 failed; 2 wrong usage.")]
+    #[command(after_help = help::STATS)]
     Stats {
         /// How to show them.
         #[arg(long, value_enum, default_value_t)]
         format: StatsFormat,
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        from: From,
     },
 
     /// List the connections, open ones and those that closed a short while ago.
-    #[command(after_help = "\
-Examples:
-  sudo mutexctl connections
-  sudo mutexctl connections | sort -k6 -n -r | head       most bytes sent first
-  sudo mutexctl connections --format json | jq '.connections[] | select(.remote_port == 443)'
-  mutexctl connections --from now.bin --format csv
-
-The table is ordered by id, which is the order of opening, and never cuts anything off. `-` is what
-is unknown. Ports of ICMP echo are its identifiers. p50 and p99 are percentiles of latency, within
-6 %; retrans are packets that TCP sent again, drops those that the kernel dropped; in/s and out/s
-are bytes a second, rounded. JSON and CSV are exact, say more, and are those of `mutexctl export`.
-The table needs memory: about 400 bytes a connection and 350 a socket.
-
-Units: IP bytes, headers included (see `mutexctl --help`).
-Exit status: 0 done; 1 failed; 2 wrong usage.")]
+    #[command(after_help = help::CONNECTIONS)]
     Connections(List),
 
     /// List the sockets that own connections.
-    #[command(after_help = "\
-An fd here is a socket, by its inode: `dup`, `fork` and passing it on do not change what it is.
-pid and command are those of the process that was first seen to use it.
-
-Examples:
-  sudo mutexctl fds
-  sudo mutexctl fds --format json | jq '.fds[] | select(.command == \"nginx\") | .sent.bytes'
-  mutexctl fds --from now.bin --format csv
-
-The table is ordered by id, which is the order of appearance, and never cuts anything off. `-` is
-what is unknown. p50 and p99 are percentiles of latency, within 6 %; retrans are packets that TCP
-sent again, drops those that the kernel dropped; in/s and out/s are bytes a second, rounded. All are
-of the socket's connections together. JSON and CSV are exact, say more, and are those of
-`mutexctl export`.
-
-Units: IP bytes, headers included (see `mutexctl --help`).
-Exit status: 0 done; 1 failed; 2 wrong usage.")]
+    #[command(after_help = help::FDS)]
     Fds(List),
 
-    /// List the alerts that are kept, the oldest first.
-    #[command(after_help = "\
-Examples:
-  sudo mutexctl alerts
-  sudo mutexctl alerts --format json | jq '.alerts[] | select(.severity == \"critical\")'
-  mutexctl alerts --from now.bin --format csv
+    /// List the alerts that are kept, the oldest first; follow or clear them.
+    #[command(after_help = help::ALERTS, args_conflicts_with_subcommands = true)]
+    Alerts(AlertsArgs),
 
-Alerts are numbered without gaps from 1 on: numbers that are missing were overwritten or cleared.
-A subject is a connection, with its local and remote end, an fd, or the whole host (global). Times
-are UTC. JSON and CSV are exact, and are those of `mutexctl export`.
+    /// Show what happens, as it happens: connections that start and end, alerts, packets.
+    #[command(after_help = help::EVENTS)]
+    Events(EventsArgs),
 
-Units of value and threshold, which the table rounds: latency in nanoseconds; rates of errors,
-retransmissions and drops, and the table's fill, of 10000; bandwidth in bytes a second.
-Exit status: 0 done; 1 failed; 2 wrong usage.")]
-    Alerts(List),
+    /// Add connections up by process, command, user, port or whatever they have in common.
+    #[command(after_help = help::AGGREGATE)]
+    Aggregate(AggregateArgs),
+
+    /// Show what happened between two images, and how fast.
+    #[command(after_help = help::DIFF)]
+    Diff(DiffArgs),
+
+    /// Show or change what can be set while the module runs: timeouts and thresholds of alerts.
+    #[command(subcommand, after_help = help::CONFIG)]
+    Config(ConfigCommand),
 
     /// Write everything that MUTEX counts at this moment to a file.
-    #[command(after_help = "\
-Formats:
-  json    one object, schema_version first, a line a record
-  csv     tables: status.csv, totals.csv, connections.csv, fds.csv, latency.csv, drops.csv,
-          alerts.csv
-  binary  the kernel's image, checked; `mutexctl convert` makes the others from it
-
-Examples:
-  sudo mutexctl export -o now.json
-  sudo mutexctl export --format csv -o now/
-  sudo mutexctl export --format binary | ssh collector 'cat > host.bin'
-  mutexctl export --from now.bin | jq '.connections | length'
-
-A file or directory gets its name when it is whole: a failed export leaves what was there. Standard
-output is written as the kernel gives it, so check the exit status. Totals are the same in all
-formats. The memory it takes does not grow with the number of connections.
-
-Histograms of latency are listed by octave: octave n covers 2^n to 2^(n+1) microseconds in eight
-steps of equal width, the first one what is shorter, too, and the last one what is longer, too.
-
-Units: packets as on the wire; IP bytes, headers included; nanoseconds (see `mutexctl --help`).
-Exit status: 0 done; 1 failed; 2 wrong usage.")]
+    #[command(after_help = help::EXPORT)]
     Export {
         /// What to write.
         #[arg(long, value_enum, default_value_t)]
@@ -165,52 +98,67 @@ Exit status: 0 done; 1 failed; 2 wrong usage.")]
     },
 
     /// Write a binary image in another format.
-    #[command(after_help = "\
-Examples:
-  mutexctl convert now.bin --to json | jq .totals_after
-  mutexctl convert now.bin --to csv -o now/
-  ssh host sudo mutexctl export --format binary | mutexctl convert - --to json -o host.json
-
-FILE is checked: every byte of it is under a checksum. A truncated or corrupted one is refused, and
-nothing is written; from a pipe to a pipe, what came before the damage is. Formats and units are
-those of `mutexctl export`.
-
-Exit status: 0 done; 1 failed; 2 wrong usage.")]
+    #[command(after_help = help::CONVERT)]
     Convert {
-        /// A binary image; `-` is standard input.
+        /// A binary image, or a recording; `-` is standard input.
         file: PathBuf,
         /// What to write.
         #[arg(long, value_enum)]
         to: Format,
         #[command(flatten)]
         output: Output,
+        /// Of a recording, the last image that is not later, such as 2026-01-31T23:59:59Z.
+        #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+        at: Option<u64>,
     },
 
+    /// Take an image again and again, and keep them.
+    #[command(after_help = help::RECORD)]
+    Record(RecordArgs),
+
+    /// Show what has been recorded, a line an image.
+    #[command(after_help = help::REPLAY)]
+    Replay(ReplayArgs),
+
     /// Check that the books balance: each packet and byte is in exactly one place.
-    #[command(after_help = "\
-For each of four directions and four counters
-    before <= connections + closed + untracked <= after
-has to hold without any tolerance, where `before` and `after` are the host's own totals, counted
-apart from the connections, read before and after these were copied. What passes meanwhile is the
-difference between the two; at rest all are equal. Besides, no connection may be listed twice, no
-socket may have moved less than its listed connections, and alerts have to be in their order.
-
-Examples:
-  sudo mutexctl audit
-  sudo mutexctl audit --quiet && echo balanced
-  mutexctl audit now.bin
-
-An image from inside another network namespace holds a part of the host, and cannot be balanced.
-Memory: about 10 bytes a connection and up to 170 a socket.
-
-Units: packets as on the wire; IP bytes, headers included (see `mutexctl --help`).
-Exit status: 0 only if everything holds; 1 if not, or if it could not be checked; 2 wrong usage.")]
+    #[command(after_help = help::AUDIT)]
     Audit {
-        /// A binary image, `-` is standard input; without it, the kernel's numbers of this moment.
+        /// A binary image or a recording, `-` is standard input; without it, the kernel's numbers of
+        /// this moment.
         file: Option<PathBuf>,
+        /// Of a recording, the last image that is not later, such as 2026-01-31T23:59:59Z.
+        #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+        at: Option<u64>,
         /// Print nothing, unless the books do not balance: the exit status is the answer.
         #[arg(long, short)]
         quiet: bool,
+    },
+
+    /// Judge the host's numbers for a monitoring system, in one line and an exit status.
+    #[command(after_help = help::CHECK)]
+    Check(CheckArgs),
+
+    /// Find out why it does not work here, and what to do next.
+    #[command(after_help = help::DOCTOR)]
+    Doctor {
+        /// A folder that looks like a host, for tests.
+        #[arg(long, hide = true, default_value = "/")]
+        root: PathBuf,
+    },
+
+    /// Print the completions of a shell.
+    #[command(after_help = help::COMPLETIONS)]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+
+    /// Print the manual page, or write those of all commands.
+    #[command(after_help = help::MAN)]
+    Man {
+        /// A directory for the pages of all commands.
+        #[arg(long, short, value_name = "DIR")]
+        output: Option<PathBuf>,
     },
 }
 
@@ -220,6 +168,192 @@ pub struct List {
     /// How to show them.
     #[arg(long, value_enum, default_value_t)]
     pub format: ListFormat,
+    /// Only those that fit: terms that must all hold.
+    #[arg(long, value_name = "TERMS")]
+    pub filter: Vec<String>,
+    /// In the order of a field.
+    #[arg(long, value_name = "FIELD", allow_hyphen_values = true)]
+    pub sort: Option<String>,
+    /// So many of the first.
+    #[arg(long, value_name = "N")]
+    pub top: Option<usize>,
+    /// These fields only, with commas between them.
+    #[arg(long, value_name = "FIELDS")]
+    pub fields: Option<String>,
+    /// Again and again, each 2 seconds or as long as that.
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true,
+        default_missing_value = "2s", value_parser = parse_duration)]
+    pub watch: Option<Duration>,
+    /// With --watch so many times, with --follow so many alerts.
+    #[arg(long, value_name = "N")]
+    pub count: Option<u64>,
+    #[command(flatten)]
+    pub output: Output,
+    #[command(flatten)]
+    pub from: From,
+}
+
+/// Options of `alerts`.
+#[derive(Debug, Args)]
+pub struct AlertsArgs {
+    #[command(subcommand)]
+    pub command: Option<AlertsCommand>,
+    /// Show each as it comes, too.
+    #[arg(long, short)]
+    pub follow: bool,
+    #[command(flatten)]
+    pub list: List,
+}
+
+/// What can be done with alerts.
+#[derive(Debug, Subcommand)]
+pub enum AlertsCommand {
+    /// Hide the alerts that there are, from everybody.
+    Clear,
+}
+
+/// Options of `events`.
+#[derive(Debug, Args)]
+pub struct EventsArgs {
+    /// Only those that fit: terms that must all hold.
+    #[arg(value_name = "FILTER")]
+    pub terms: Vec<String>,
+    /// The same as an option, as other commands have it.
+    #[arg(long, value_name = "TERMS")]
+    pub filter: Vec<String>,
+    /// How to show them.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: EventFormat,
+    /// End after so many.
+    #[arg(long, value_name = "N")]
+    pub count: Option<u64>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `aggregate`.
+#[derive(Debug, Args)]
+pub struct AggregateArgs {
+    /// What connections are added up by, with commas between several.
+    #[arg(long, value_name = "KEYS")]
+    pub by: String,
+    /// How to show them.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+    /// Only connections that fit: terms that must all hold.
+    #[arg(long, value_name = "TERMS")]
+    pub filter: Vec<String>,
+    /// So many of the largest groups, and all others as one.
+    #[arg(long, value_name = "N")]
+    pub top: Option<usize>,
+    #[command(flatten)]
+    pub output: Output,
+    #[command(flatten)]
+    pub from: From,
+}
+
+/// Options of `diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The earlier image.
+    pub before: PathBuf,
+    /// The later image; without it, the kernel's numbers of this moment.
+    pub after: Option<PathBuf>,
+    /// Of BEFORE, if that is a recording, the last image that is not later.
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    pub at: Option<u64>,
+    /// Of AFTER, if that is a recording, the last image that is not later.
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    pub to: Option<u64>,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+    /// Only connections that fit: terms that must all hold.
+    #[arg(long, value_name = "TERMS")]
+    pub filter: Vec<String>,
+    /// So many connections.
+    #[arg(long, value_name = "N")]
+    pub top: Option<usize>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What can be done with settings.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Show all settings, or those that are named.
+    Get {
+        /// Their names.
+        #[arg(value_name = "KEY")]
+        keys: Vec<String>,
+        /// How to show them.
+        #[arg(long, value_enum, default_value_t)]
+        format: ListFormat,
+    },
+    /// Change settings: all that are named, or none.
+    Set {
+        /// Names and values.
+        #[arg(value_name = "KEY=VALUE", required = true)]
+        pairs: Vec<String>,
+    },
+}
+
+/// Options of `record`.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// A directory for the files; it is made if it is not there.
+    #[arg(long, short, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Time from one image to the next.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    pub interval: Duration,
+    /// End after so many images.
+    #[arg(long, value_name = "N")]
+    pub count: Option<u64>,
+    /// Begin a new file when one is so large.
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = parse_size)]
+    pub file_size: u64,
+    /// Keep so much in all.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub keep_size: Option<u64>,
+    /// Keep files for so long after they were last written.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub keep_for: Option<Duration>,
+}
+
+/// Options of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// A recording: its directory, or one of its files.
+    pub path: PathBuf,
+    /// Only images that are not older.
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    pub since: Option<u64>,
+    /// Only images that are not later.
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    pub until: Option<u64>,
+    /// How to show them.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// From when on a number is worth a warning.
+    #[arg(long, short, value_name = "KEY>=N", value_parser = parse_threshold)]
+    pub warning: Vec<Threshold>,
+    /// From when on a number is critical.
+    #[arg(long, short, value_name = "KEY>=N", value_parser = parse_threshold)]
+    pub critical: Vec<Threshold>,
+    /// Look whether the books balance.
+    #[arg(long)]
+    pub audit: bool,
+    /// Look for alerts that are not older.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub alerts_within: Option<Duration>,
     #[command(flatten)]
     pub from: From,
 }
@@ -227,15 +361,18 @@ pub struct List {
 /// Where to read from.
 #[derive(Debug, Args)]
 pub struct From {
-    /// Read a binary image instead of the kernel's; `-` is standard input.
+    /// Read a binary image or a recording instead of the kernel's numbers; `-` is standard input.
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
+    /// Of a recording, the last image that is not later, such as 2026-01-31T23:59:59Z.
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    pub at: Option<u64>,
 }
 
 /// Where to write to.
 #[derive(Debug, Args)]
 pub struct Output {
-    /// A file, or for csv a directory; `-` is standard output, the default.
+    /// A file, for CSV of everything a directory; `-` is standard output, the default.
     #[arg(long, short, value_name = "FILE|DIR")]
     pub output: Option<PathBuf>,
 }
@@ -247,15 +384,26 @@ pub enum StatsFormat {
     Table,
     Json,
     Raw,
+    Prometheus,
+    Openmetrics,
 }
 
 /// How to show records.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ListFormat {
     #[default]
     Table,
     Json,
+    Jsonl,
     Csv,
+}
+
+/// How to show events.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum EventFormat {
+    #[default]
+    Table,
+    Jsonl,
 }
 
 /// A format of the whole.
@@ -263,8 +411,11 @@ pub enum ListFormat {
 pub enum Format {
     #[default]
     Json,
+    Jsonl,
     Csv,
     Binary,
+    Prometheus,
+    Openmetrics,
 }
 
 impl Cli {
@@ -280,9 +431,25 @@ impl Cli {
                 ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
                     Err(Failure::Help(error.to_string()))
                 }
-                _ => Err(Failure::Usage(sentence(&error.to_string()))),
+                _ => Err(wrong(sentence(&error.to_string()), std::env::args_os().skip(1))),
             },
         }
+    }
+}
+
+/// What a command line that makes no sense comes to: monitoring systems read standard output, and the
+/// exit status of wrong usage means something else to them.
+fn wrong(sentence: String, args: impl Iterator<Item = OsString>) -> Failure {
+    let mut is_value = false;
+    let mut words = args.filter(|arg| {
+        let was_value = is_value;
+        is_value = arg == "--proc" || arg == "--color";
+        !was_value && !arg.to_string_lossy().starts_with('-')
+    });
+    if words.next().is_some_and(|command| command == "check") {
+        Failure::Unknown(sentence)
+    } else {
+        Failure::Usage(sentence)
     }
 }
 

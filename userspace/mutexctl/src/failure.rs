@@ -18,6 +18,10 @@ pub enum Failure {
     Error(anyhow::Error),
     /// Who reads the output wants no more of it.
     BrokenPipe,
+    /// A check that cannot be made, for monitoring systems: exit status 3.
+    Unknown(String),
+    /// All has been said: this exit status.
+    Status(u8),
 }
 
 impl Failure {
@@ -46,6 +50,13 @@ impl Failure {
                 ExitCode::FAILURE
             }
             Failure::BrokenPipe => ExitCode::SUCCESS,
+            Failure::Unknown(sentence) => {
+                let line = printable(&format!("MUTEX UNKNOWN: {sentence}"));
+                // The exit status says it, too.
+                let _ = writeln!(io::stdout(), "{line}");
+                ExitCode::from(3)
+            }
+            Failure::Status(status) => ExitCode::from(*status),
         }
     }
 }
@@ -56,12 +67,24 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
+impl Failure {
+    /// That something on the command line makes no sense.
+    pub fn usage(error: impl fmt::Display) -> Self {
+        Failure::Usage(error.to_string())
+    }
+}
+
 /// One line on standard error, whatever names and files put into it.
-fn say(sentence: fmt::Arguments<'_>) {
-    let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    let line: String = sentence.to_string().chars().map(printable).collect();
+pub fn say(sentence: fmt::Arguments<'_>) {
+    let line = printable(&sentence.to_string());
     // There is nobody left to tell when this fails.
     let _ = writeln!(io::stderr(), "mutexctl: {line}");
+}
+
+/// Without what would break the line or move a cursor.
+pub fn printable(text: &str) -> String {
+    let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().map(printable).collect()
 }
 
 /// What the system said, without the number that Rust adds.

@@ -4,14 +4,19 @@
 
 #![forbid(unsafe_code)]
 
+mod cells;
 mod cli;
+mod color;
 mod commands;
 mod failure;
+mod help;
 mod human;
+mod progress;
 mod safe_file;
 mod source;
 mod table;
 mod target;
+mod watch;
 
 use std::process::ExitCode;
 

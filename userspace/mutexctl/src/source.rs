@@ -5,27 +5,38 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::io::BufReader;
+use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
 use mutex_stats::Ahead;
 use mutex_stats::Block;
+use mutex_stats::Cut;
 use mutex_stats::Error;
 use mutex_stats::Header;
 use mutex_stats::Proc;
+use mutex_stats::Recording;
 use mutex_stats::Visitor;
+use mutex_stats::is_recording;
 use mutex_stats::visit;
+use rustix::io::Errno;
 
 use crate::failure::Failure;
 use crate::failure::reason;
+use crate::failure::say;
+use crate::human;
 
 /// An image to read.
+#[derive(Clone, Debug)]
 pub enum Source {
     /// The kernel's, of this moment.
     Kernel(Proc),
     /// A file.
     File(PathBuf),
+    /// One of a recording: the last that is not later than that, or the last.
+    Recording(PathBuf, Option<u64>),
     /// Standard input.
     Input,
 }
@@ -36,7 +47,32 @@ impl Source {
         match file {
             None => Source::Kernel(Proc::new(proc)),
             Some(file) if file == Path::new("-") => Source::Input,
+            Some(file) if file.is_dir() || begins_like_a_recording(file) => {
+                Source::Recording(file.to_owned(), None)
+            }
             Some(file) => Source::File(file.to_owned()),
+        }
+    }
+
+    /// The same at another time, in nanoseconds of Unix time.
+    pub fn at(self, time_ns: Option<u64>) -> Result<Self, Failure> {
+        match (self, time_ns) {
+            (source, None) => Ok(source),
+            (Source::Recording(path, _), time) => Ok(Source::Recording(path, time)),
+            _ => Err(Failure::Usage("--at is for recordings: name one with --from".into())),
+        }
+    }
+
+    /// What `--from` and `--at` say.
+    pub fn of(proc: &Path, from: &crate::cli::From) -> Result<Self, Failure> {
+        Source::new(proc, from.from.as_deref()).at(from.at)
+    }
+
+    /// The kernel's files, if these are what is read.
+    pub fn kernel(&self) -> Option<&Proc> {
+        match self {
+            Source::Kernel(proc) => Some(proc),
+            _ => None,
         }
     }
 
@@ -54,6 +90,9 @@ impl Source {
                 let file = open(path)?;
                 Ahead::new(file).map_err(Error::Read).and_then(|ahead| visit(ahead, visitor))
             }
+            Source::Recording(path, time) => recorded(path, *time)
+                .map_err(|error| self.failure(error))
+                .and_then(|input| Ok(visit(BufReader::with_capacity(BUFFER, input?), visitor)))?,
             Source::Input => visit(io::stdin().lock(), visitor),
         };
         result.map_err(|error| match error {
@@ -66,6 +105,7 @@ impl Source {
     /// is made out of one that is damaged.
     pub fn check(&self) -> Result<(), Failure> {
         match self {
+            Source::Recording(..) => self.visit(&mut Nothing, &"").map(drop),
             Source::File(path) if path.is_file() => self.visit(&mut Nothing, &"").map(drop),
             _ => Ok(()),
         }
@@ -77,7 +117,9 @@ impl Source {
     pub fn failure(&self, error: Error) -> Failure {
         match self {
             Source::Kernel(proc) => kernel_failure(error, proc, mutex_stats::File::Snapshot),
-            Source::File(path) => anyhow!("{}: {error}", path.display()).into(),
+            Source::File(path) | Source::Recording(path, _) => {
+                anyhow!("{}: {error}", path.display()).into()
+            }
             Source::Input => anyhow!("standard input: {error}").into(),
         }
     }
@@ -89,11 +131,62 @@ pub fn kernel_failure(error: Error, proc: &Proc, file: mutex_stats::File) -> Fai
         Error::NotLoaded { .. } => {
             anyhow!("{error}; load it with `insmod mutex.ko`, or name another place with --proc")
         }
-        Error::Permission { .. } => anyhow!("{error}; run mutexctl as root"),
-        Error::NotAFolder { .. } | Error::Missing { .. } | Error::File { .. } => anyhow!(error),
+        Error::Permission { .. } | Error::WritePermission { .. } => {
+            anyhow!("{error}; run mutexctl as root")
+        }
+        Error::Refused { .. } => anyhow!("{error}; the kernel's log (dmesg) says why"),
+        Error::Unloaded => anyhow!("{error} while {} was read", proc.path(file).display()),
+        Error::Read(source) if is_unloaded(&source) => {
+            anyhow!("{} while {} was read", Error::Unloaded, proc.path(file).display())
+        }
+        Error::NotAFolder { .. }
+        | Error::Missing { .. }
+        | Error::File { .. }
+        | Error::Setting(_) => anyhow!(error),
         error => anyhow!("{}: {error}", proc.path(file).display()),
     }
     .into()
+}
+
+/// Whether a file of the kernel's says that its module is gone.
+fn is_unloaded(error: &io::Error) -> bool {
+    let gone = [Errno::IO, Errno::NODEV].map(Errno::raw_os_error);
+    error.raw_os_error().is_some_and(|number| gone.contains(&number))
+}
+
+fn begins_like_a_recording(path: &Path) -> bool {
+    let mut start = [0; 8];
+    let is_file = path.metadata().is_ok_and(|metadata| metadata.is_file());
+    let read = || File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    is_file && { read }().is_ok() && is_recording(&start)
+}
+
+/// The image of a recording at that time, or the last; what it cannot read of it, it says.
+fn recorded(path: &Path, time_ns: Option<u64>) -> Result<Result<impl Read, Failure>, Error> {
+    let recording = Recording::open(path)?;
+    warn_of_cuts(&recording);
+    let Some(image) = recording.at(time_ns) else {
+        let what = match (time_ns, recording.images().first()) {
+            (Some(time), Some(first)) => format!(
+                "holds nothing that is as old as {}: it begins at {}",
+                human::moment(time),
+                human::moment(first.time_ns)
+            ),
+            _ => "holds no image that is whole".into(),
+        };
+        return Ok(Err(anyhow!("{} {what}", path.display()).into()));
+    };
+    recording.read(image).map(Ok)
+}
+
+/// Says what of a recording cannot be read.
+pub fn warn_of_cuts(recording: &Recording) {
+    for Cut { path, at, lost } in recording.cuts() {
+        say(format_args!(
+            "{} is cut off or damaged at byte {at}: {lost} bytes are left out",
+            path.display()
+        ));
+    }
 }
 
 fn open(path: &Path) -> Result<File, Failure> {
@@ -105,6 +198,9 @@ fn open(path: &Path) -> Result<File, Failure> {
     }
     Ok(file)
 }
+
+/// Bytes of a recording that are read at a time.
+const BUFFER: usize = 128 << 10;
 
 struct Nothing;
 

@@ -5,8 +5,11 @@
 use std::io;
 use std::io::Write;
 
+use crate::color;
+use crate::color::Style;
+
 /// A column: its name, and the side that its cells keep to.
-pub type Column = (&'static str, Align);
+pub type Column<N = &'static str> = (N, Align);
 
 /// Which side of its column a cell keeps to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,35 +22,39 @@ pub enum Align {
 ///
 /// `cells` is called twice for each record, to measure and to write, so that a million records need
 /// not be in memory as text.
-pub fn write<R>(
+pub fn write<R, N: AsRef<str>>(
     output: &mut (impl Write + ?Sized),
-    columns: &[Column],
+    columns: &[Column<N>],
     records: &[R],
     cells: impl Fn(&R) -> Vec<String>,
 ) -> io::Result<()> {
-    let mut widths: Vec<usize> = columns.iter().map(|(name, _)| name.chars().count()).collect();
+    let mut widths: Vec<usize> =
+        columns.iter().map(|(name, _)| name.as_ref().chars().count()).collect();
     for record in records {
         for (width, cell) in widths.iter_mut().zip(cells(record)) {
             *width = cell.chars().count().max(*width);
         }
     }
-    let names = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
-    line(output, columns, &widths, names)?;
-    records.iter().try_for_each(|record| line(output, columns, &widths, cells(record)))
+    let names = columns.iter().map(|(name, _)| name.as_ref().to_owned()).collect();
+    line(output, columns, &widths, names, |_| Some(color::HEADER))?;
+    let each = |record| line(output, columns, &widths, cells(record), Style::of_word);
+    records.iter().try_for_each(each)
 }
 
-fn line(
+fn line<N>(
     output: &mut (impl Write + ?Sized),
-    columns: &[Column],
+    columns: &[Column<N>],
     widths: &[usize],
     cells: Vec<String>,
+    style: impl Fn(&str) -> Option<Style>,
 ) -> io::Result<()> {
     let mut text = String::new();
     for ((cell, width), (_, align)) in cells.into_iter().zip(widths).zip(columns) {
+        let painted = style(&cell).map(|style| style.paint(&cell));
         let padding = " ".repeat(width.saturating_sub(cell.chars().count()));
         match align {
-            Align::Left => text.extend([cell, padding]),
-            Align::Right => text.extend([padding, cell]),
+            Align::Left => text.extend([painted.unwrap_or(cell), padding]),
+            Align::Right => text.extend([padding, painted.unwrap_or(cell)]),
         }
         text.push_str("  ");
     }

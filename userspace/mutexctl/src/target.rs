@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 
+use crate::color;
 use crate::failure::Failure;
 use crate::safe_file::NewFile;
 
@@ -41,7 +42,10 @@ impl Target {
     /// What the command line names: `-` and nothing are standard output.
     pub fn new(file: Option<&Path>) -> Self {
         match file {
-            Some(file) if file != Path::new("-") => Target::File(file.to_owned()),
+            Some(file) if file != Path::new("-") => {
+                color::off();
+                Target::File(file.to_owned())
+            }
             _ => Target::Output,
         }
     }
@@ -72,12 +76,7 @@ impl Target {
                 Err(anyhow!("cannot write {self}: it is a directory").into())
             }
             // A device, a pipe: there is nothing to replace, and it must not be.
-            Ok(metadata) if !metadata.is_file() => {
-                let file = OpenOptions::new().write(true).open(path).map_err(failed)?;
-                let mut output = buffered(Box::new(file));
-                write(&mut output)?;
-                output.flush().map_err(failed)
-            }
+            Ok(metadata) if !metadata.is_file() => self.write_on(write),
             _ => {
                 let new = NewFile::create(path).map_err(failed)?;
                 let file: File = new.file().try_clone().map_err(failed)?;
@@ -87,6 +86,25 @@ impl Target {
                 new.publish().map_err(failed)
             }
         }
+    }
+}
+
+impl Target {
+    /// As [`Target::write`] for what has no end but that somebody stops it: a file is emptied, and then
+    /// grows as it is written to.
+    pub fn write_on(
+        &self,
+        write: impl FnOnce(&mut BufWriter<Box<dyn Write>>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let failed = |error: io::Error| Failure::writing(self, &error);
+        let Target::File(path) = self else { return self.write(write) };
+        let is_file = path.metadata().map_or(true, |metadata| metadata.is_file());
+        let mut options = OpenOptions::new();
+        options.write(true).create(is_file).truncate(is_file);
+        let file = options.open(path).map_err(failed)?;
+        let mut output = BufWriter::with_capacity(BUFFER, Box::new(file) as Box<dyn Write>);
+        write(&mut output)?;
+        output.flush().map_err(failed)
     }
 }
 

@@ -140,7 +140,7 @@ impl<W: Write> Visitor for Csv<W> {
         if let Some(lines) = &mut self.totals {
             lines.text("which");
             lines.text("direction");
-            columns::<Traffic>(|name| {
+            columns::<Traffic, io::Error>(|name| {
                 lines.text(name);
                 Ok(())
             })?;
@@ -198,7 +198,7 @@ impl<W: Write> Visitor for Csv<W> {
 
 fn header_of<T: Fields + Default, W: Write>(lines: &mut Option<Lines<W>>) -> io::Result<()> {
     let Some(lines) = lines else { return Ok(()) };
-    columns::<T>(|name| {
+    columns::<T, io::Error>(|name| {
         lines.text(name);
         Ok(())
     })?;
@@ -214,7 +214,8 @@ fn records_of<T: Fields + Wire, W: Write>(
 }
 
 /// The lines of one table.
-struct Lines<W: Write> {
+#[derive(Debug)]
+pub(super) struct Lines<W: Write> {
     output: W,
     bytes: Bytes,
     /// Whether the line has a field.
@@ -222,8 +223,17 @@ struct Lines<W: Write> {
 }
 
 impl<W: Write> Lines<W> {
-    fn new(output: W) -> Self {
+    pub(super) fn new(output: W) -> Self {
         Lines { output, bytes: Bytes::default(), has_field: false }
+    }
+
+    /// What is on its way to the output.
+    pub(super) fn bytes(&mut self) -> &mut Bytes {
+        &mut self.bytes
+    }
+
+    pub(super) fn write_if_many(&mut self) -> io::Result<()> {
+        self.bytes.write_if_many(&mut self.output)
     }
 
     /// Begins a field.
@@ -236,12 +246,12 @@ impl<W: Write> Lines<W> {
     }
 
     #[inline]
-    fn integer(&mut self, integer: u64) {
+    pub(super) fn integer(&mut self, integer: u64) {
         self.next();
         self.bytes.integer(integer);
     }
 
-    fn text(&mut self, text: impl fmt::Display) {
+    pub(super) fn text(&mut self, text: impl fmt::Display) {
         self.next();
         let text = self.bytes.text(&text);
         if text.iter().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n')) {
@@ -302,13 +312,13 @@ impl<W: Write> Lines<W> {
         }
     }
 
-    fn end(&mut self) -> io::Result<()> {
+    pub(super) fn end(&mut self) -> io::Result<()> {
         self.bytes.push(b"\r\n");
         self.has_field = false;
         self.bytes.write_if_many(&mut self.output)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    pub(super) fn flush(&mut self) -> io::Result<()> {
         self.bytes.write(&mut self.output)?;
         self.output.flush()
     }
@@ -319,7 +329,7 @@ impl<W: Write> Lines<W> {
         self.end()
     }
 
-    fn record(&mut self, record: &impl Fields) -> io::Result<()> {
+    pub(super) fn record(&mut self, record: &impl Fields) -> io::Result<()> {
         let Ok(()) = record.fields(|_, value| {
             self.value(value);
             Ok::<_, Infallible>(())

@@ -250,15 +250,30 @@ pub fn stats_as_json(mut output: impl Write, stats: &Stats) -> io::Result<()> {
 }
 
 /// A record as a JSON object.
-fn object(bytes: &mut Bytes, record: &impl Fields) {
+pub(super) fn object(bytes: &mut Bytes, record: &impl Fields) {
     object_with(bytes, &[], record);
 }
 
 /// A record as a JSON object, whose keys are those or, where there are none, made as they come.
 #[inline]
 fn object_with(bytes: &mut Bytes, keys: &[Option<Key>], record: &impl Fields) {
+    members_with(bytes, keys, *b"{\"", record);
+    bytes.push(b"}");
+}
+
+/// A record's members; `separator` stands before the name of the first one.
+pub(super) fn members(bytes: &mut Bytes, separator: [u8; 2], record: &impl Fields) {
+    members_with(bytes, &[], separator, record);
+}
+
+#[inline]
+fn members_with(
+    bytes: &mut Bytes,
+    keys: &[Option<Key>],
+    mut separator: [u8; 2],
+    record: &impl Fields,
+) {
     let mut keys = keys.iter();
-    let mut separator = *b"{\"";
     let Ok(()) = record.fields(|name, value| {
         match keys.next() {
             Some(Some(key)) => bytes.key(key),
@@ -271,7 +286,6 @@ fn object_with(bytes: &mut Bytes, keys: &[Option<Key>], record: &impl Fields) {
         separator = *b",\"";
         Ok::<_, Infallible>(())
     });
-    bytes.push(b"}");
 }
 
 /// The keys of a record, which are those of all of its kind.
@@ -366,8 +380,9 @@ fn value(bytes: &mut Bytes, value: Value<'_>) {
     }
 }
 
+/// What `text` shows as a string.
 #[inline(never)]
-fn text(bytes: &mut Bytes, text: &dyn fmt::Display) {
+pub(super) fn text(bytes: &mut Bytes, text: &dyn fmt::Display) {
     bytes.push(b"\"");
     let text = bytes.text(text);
     if text.iter().any(|&byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {

@@ -7,6 +7,11 @@ mod binary;
 mod bytes;
 mod csv;
 mod json;
+mod json_lines;
+mod metrics;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod rows;
 
 pub use binary::Binary;
 pub use csv::Csv;
@@ -14,3 +19,14 @@ pub use csv::Table;
 pub use json::Json;
 pub use json::Section;
 pub use json::stats_as_json;
+pub use json_lines::JsonLines;
+pub use json_lines::event_as_json;
+pub use metrics::Exposition;
+pub use metrics::write_metrics;
+#[cfg(feature = "parquet")]
+pub use parquet::Parquet;
+#[cfg(feature = "parquet")]
+pub use parquet::ParquetTable;
+pub use rows::RowFormat;
+pub use rows::RowNames;
+pub use rows::Rows;

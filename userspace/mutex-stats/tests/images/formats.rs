@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The three formats say the same.
+//! All formats say the same.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,22 @@ use mutex_core::text;
 use mutex_stats::Image;
 use mutex_stats::Latency;
 use mutex_stats::Quality;
+use mutex_stats::Stats;
 use mutex_stats::Totals;
 use mutex_stats::Traffic;
 use mutex_stats::formats::Binary;
 use mutex_stats::formats::Csv;
+use mutex_stats::formats::Exposition;
 use mutex_stats::formats::Json;
+use mutex_stats::formats::JsonLines;
 use mutex_stats::formats::Section;
 use mutex_stats::formats::Table;
 use mutex_stats::formats::stats_as_json;
+use mutex_stats::formats::write_metrics;
 use mutex_stats::visit;
 use proptest::prelude::*;
 use serde_json::Value;
+use serde_json::json;
 
 use crate::any::any_image;
 use crate::any::balanced;
@@ -132,6 +137,103 @@ fn sums_of_json(json: &Value) -> Sums {
     for alert in list("alerts") {
         let severity = alert["severity"].as_str().expect("it is text");
         add(&mut sums, "alerts", severity, "value", integer(&alert["value"]));
+    }
+    sums
+}
+
+fn lines_text(bytes: &[u8]) -> String {
+    let mut text = Vec::new();
+    visit(bytes, &mut JsonLines::new(&mut text)).expect("the image is whole");
+    String::from_utf8(text).expect("JSON is text")
+}
+
+/// The object that the lines have been taken apart from.
+fn json_of_lines(bytes: &[u8]) -> Value {
+    let mut all = json!({"connections": [], "fds": [], "latency": [], "drops": [], "alerts": [],
+        "untracked": []});
+    for line in lines_text(bytes).lines() {
+        let mut line: Value = serde_json::from_str(line).expect("each line is JSON");
+        let fields = line.as_object_mut().expect("each line is an object");
+        let record = fields.remove("record").expect("each line says what it is");
+        let record = record.as_str().expect("it is text").to_owned();
+        let list = match record.as_str() {
+            "connection" | "fd" | "drop" | "alert" => format!("{record}s"),
+            _ => record,
+        };
+        match all[&list].as_array_mut() {
+            Some(records) => records.push(line),
+            None => all[&list] = line,
+        }
+    }
+    all
+}
+
+/// What metrics tell of the host, by name and label; sums wrap, as counters do.
+fn sums_of_metrics(image: &Image, exposition: Exposition) -> BTreeMap<String, u64> {
+    let mut text = Vec::new();
+    write_metrics(&mut text, exposition, &Stats::of_image(image))
+        .expect("a vector takes everything");
+    let text = String::from_utf8(text).expect("it is text");
+    let mut sums = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').expect("a sample has a value");
+        let known = [
+            "mutex_packets",
+            "mutex_buffers",
+            "mutex_traffic_",
+            "mutex_payload_",
+            "mutex_closed_",
+            "mutex_untracked_",
+            "mutex_retransmi",
+            "mutex_dropped_packets",
+        ];
+        if known.iter().any(|known| name.starts_with(known)) {
+            let value: u64 = value.parse().expect("counters are integers");
+            assert!(sums.insert(name.to_owned(), value).is_none(), "{name} twice");
+        }
+    }
+    sums
+}
+
+/// The same of the records.
+fn sums_of_host(image: &Image) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::new();
+    let names = |counter: &str| match counter {
+        "bytes" => ("traffic_bytes", "bytes"),
+        "payload" => ("payload_bytes", "payload_bytes"),
+        "packets" => ("packets", "packets"),
+        _ => ("buffers", "buffers"),
+    };
+    for (direction, traffic) in image.totals_after.fields() {
+        for (counter, value) in traffic.fields() {
+            let name = names(counter).0;
+            sums.insert(format!("mutex_{name}_total{{direction=\"{direction}\"}}"), value);
+        }
+    }
+    for (direction, traffic) in image.closed.fields() {
+        for (counter, value) in traffic.fields() {
+            let name = names(counter).1;
+            sums.insert(format!("mutex_closed_{name}_total{{direction=\"{direction}\"}}"), value);
+        }
+    }
+    for reason in 0..6 {
+        let of_reason = || image.untracked.iter().filter(|record| record.reason == reason);
+        for (place, counter) in COUNTERS.into_iter().enumerate() {
+            let value = of_reason()
+                .flat_map(|record| record.totals.fields())
+                .fold(0u64, |sum, (_, traffic)| sum.wrapping_add(traffic.fields()[place].1));
+            let (name, reason) = (names(counter).1, mutex_stats::ReasonName(reason));
+            sums.insert(format!("mutex_untracked_{name}_total{{reason=\"{reason}\"}}"), value);
+        }
+    }
+    let quality = &image.quality;
+    for (name, value) in [
+        ("retransmitted_packets", quality.retransmitted_packets),
+        ("retransmitted_bytes", quality.retransmitted_bytes),
+        ("retransmissions_failed", quality.retransmissions_failed),
+        ("dropped_packets", quality.drops),
+    ] {
+        sums.insert(format!("mutex_{name}_total"), value);
     }
     sums
 }
@@ -336,6 +438,10 @@ proptest! {
         let binary = sums_of_binary(&bytes);
         prop_assert_eq!(&sums_of_json(&json(&bytes)), &binary);
         prop_assert_eq!(&sums_of_csv(&bytes), &binary);
+        prop_assert_eq!(&sums_of_json(&json_of_lines(&bytes)), &binary);
+        for exposition in [Exposition::Prometheus, Exposition::OpenMetrics] {
+            prop_assert_eq!(sums_of_metrics(&image, exposition), sums_of_host(&image));
+        }
     }
 
     #[test]
@@ -594,4 +700,143 @@ fn a_visitor_that_cannot_write_is_told_apart_from_an_image_that_cannot_be_read()
     assert!(full(visit(bytes.as_slice(), &mut Json::new(Full, &Section::ALL))));
     assert!(full(visit(bytes.as_slice(), &mut Binary::new(Full))));
     assert!(full(visit(bytes.as_slice(), &mut Csv::new(|_| Some(Full)))));
+}
+
+/// The schemas as they are shipped, ready to judge.
+fn schemas() -> (boon::Schemas, [boon::SchemaIndex; 2]) {
+    let mut compiler = boon::Compiler::new();
+    let texts = [
+        include_str!("../../schema/image.schema.json"),
+        include_str!("../../schema/line.schema.json"),
+    ];
+    let places = texts.map(|text| {
+        let schema: Value = serde_json::from_str(text).expect("a schema is JSON");
+        let place = schema["$id"].as_str().expect("it has a name").to_owned();
+        compiler.add_resource(&place, schema).expect("it is a schema");
+        place
+    });
+    let mut schemas = boon::Schemas::new();
+    let indexes =
+        places.map(|place| compiler.compile(&place, &mut schemas).expect("it is a schema"));
+    (schemas, indexes)
+}
+
+#[test]
+fn what_is_written_is_what_the_schemas_say() {
+    let (schemas, [whole, line]) = schemas();
+    proptest!(ProptestConfig::with_cases(32), |(image in any_image())| {
+        let bytes = bytes(&image);
+        let value = json(&bytes);
+        let judged = schemas.validate(&value, whole);
+        prop_assert!(judged.is_ok(), "{}", judged.err().map(|e| format!("{e:#}")).unwrap_or_default());
+        for text in lines_text(&bytes).lines() {
+            let value: Value = serde_json::from_str(text).expect("each line is JSON");
+            prop_assert!(schemas.validate(&value, line).is_ok(), "{text}");
+        }
+    });
+}
+
+/// The value with one thing wrong: a member that is missing or of another type, wherever it is.
+fn spoilt(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(name, field)| {
+                let with = |field: Value| {
+                    let mut object = fields.clone();
+                    object.insert(name.clone(), field);
+                    Value::Object(object)
+                };
+                let mut without = fields.clone();
+                without.remove(name);
+                let inner: Vec<_> = spoilt(field).into_iter().map(with).collect();
+                inner.into_iter().chain([with(json!(-1)), Value::Object(without)])
+            })
+            .collect(),
+        Value::Array(items) if items.first().is_some_and(Value::is_object) => {
+            spoilt(&items[0]).into_iter().map(|item| json!([item])).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn the_schemas_know_every_field_and_can_say_no() {
+    let (schemas, [whole, line]) = schemas();
+    let valid = json(&bytes(&balanced()));
+    assert!(schemas.validate(&valid, whole).is_ok());
+    let without_sections = |value: &Value| {
+        // Sections may be missing, all else may not.
+        let (given, all) = (value.as_object().expect("an object"), valid.as_object());
+        let missing = all.expect("an object").keys().find(|key| !given.contains_key(*key));
+        missing.is_some_and(|key| key != "image" && key != "schema_version")
+    };
+    let spoilt = spoilt(&valid);
+    assert!(spoilt.len() > 300, "{}", spoilt.len());
+    for value in spoilt.iter().filter(|value| !without_sections(value)) {
+        assert!(schemas.validate(value, whole).is_err(), "{value}");
+    }
+    assert!(schemas.validate(&json!({"record": "connection", "id": 5}), line).is_err());
+    assert!(schemas.validate(&json!({"record": "nothing"}), line).is_err());
+}
+
+#[cfg(feature = "parquet")]
+mod columnar {
+    use mutex_stats::formats::Parquet;
+    use mutex_stats::formats::ParquetTable;
+    use parquet::file::reader::FileReader;
+    use parquet::file::reader::SerializedFileReader;
+    use parquet::record::Field;
+
+    use super::*;
+
+    /// The records of a table by the names of their columns, in the words of CSV.
+    fn read(bytes: &[u8], table: ParquetTable) -> Vec<BTreeMap<String, String>> {
+        let mut file = Vec::new();
+        let mut parquet = Parquet::new(&mut file, table).expect("a vector takes everything");
+        visit(bytes, &mut parquet).expect("the image is whole");
+        drop(parquet);
+        let reader = SerializedFileReader::new(::bytes::Bytes::from(file)).expect("it is Parquet");
+        let text = |field: &Field| match field {
+            Field::Null => String::new(),
+            Field::ULong(integer) => integer.to_string(),
+            Field::Str(text) => text.replace(',', "|"),
+            other => panic!("{other} is neither text nor an integer"),
+        };
+        let row = |row: parquet::record::Row| {
+            row.get_column_iter().map(|(name, field)| (name.clone(), text(field))).collect()
+        };
+        let rows = reader.get_row_iter(None).expect("it has rows");
+        rows.map(|one| row(one.expect("it can be read"))).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn parquet_is_what_csv_is(image in any_image()) {
+            let bytes = bytes(&image);
+            for (table, same) in [
+                (ParquetTable::Connections, Table::Connections),
+                (ParquetTable::Fds, Table::Fds),
+                (ParquetTable::Alerts, Table::Alerts),
+            ] {
+                let words = |row: BTreeMap<String, String>| -> BTreeMap<String, String> {
+                    row.into_iter().map(|(name, text)| (name, text.replace(',', "|"))).collect()
+                };
+                let csv: Vec<_> = csv(&bytes, same).into_iter().map(words).collect();
+                prop_assert_eq!(read(&bytes, table), csv);
+            }
+        }
+    }
+
+    #[test]
+    fn more_records_than_a_group_holds() {
+        let mut image = balanced();
+        let connection = image.connections[0];
+        image.connections =
+            (1..40_000).map(|id| mutex_stats::Connection { id, ..connection }).collect();
+        let rows = read(&bytes(&image), ParquetTable::Connections);
+        assert_eq!(rows.len(), 39_999);
+        assert_eq!(rows[39_998]["id"], "39999");
+    }
 }

@@ -5,9 +5,11 @@
 mod any;
 mod audit;
 mod damage;
+mod events;
 mod formats;
 mod kernel;
 mod later_versions;
 mod proc;
 mod raw;
 mod round_trip;
+mod tools;

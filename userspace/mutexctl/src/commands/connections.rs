@@ -2,27 +2,30 @@
 
 //! `mutexctl connections`.
 
-use std::collections::HashMap;
 use std::io;
 use std::io::Write;
 use std::net::Ipv6Addr;
 
 use mutex_stats::Address;
+use mutex_stats::Block;
 use mutex_stats::Connection;
-use mutex_stats::Fd;
-use mutex_stats::Image;
+use mutex_stats::Filter;
+use mutex_stats::Filtered;
+use mutex_stats::Header;
+use mutex_stats::OwnedConnection;
+use mutex_stats::Part;
 use mutex_stats::Protocol;
+use mutex_stats::Selection;
 use mutex_stats::Uid;
 use mutex_stats::command_text;
 use mutex_stats::flag_names;
-use mutex_stats::formats;
-use mutex_stats::formats::Section;
+use mutex_stats::formats::RowNames;
 use mutex_stats::has_ports;
 use mutex_stats::state_name;
 
 use super::list;
 use super::list::Listed;
-use crate::cli::ListFormat;
+use super::list::Query;
 use crate::failure::Failure;
 use crate::source::Source;
 use crate::table;
@@ -30,10 +33,45 @@ use crate::table::Align::Left;
 use crate::table::Align::Right;
 use crate::table::Column;
 
-pub fn run(source: &Source, format: ListFormat) -> Result<(), Failure> {
-    let listed =
-        Listed { sections: &[Section::Connections], csv: formats::Table::Connections, table };
-    list::run(source, format, &listed)
+/// The connections.
+pub struct Connections;
+
+impl Listed for Connections {
+    type Record = Connection;
+    type Row = OwnedConnection;
+
+    const FILTERED: Filtered = Filtered::Connections;
+    const NAMES: RowNames = RowNames { list: "connections", one: "connection" };
+
+    fn records(block: &Block<'_>) -> Option<impl Iterator<Item = Connection>> {
+        match block.part() {
+            Part::Connections(records) => Some(records),
+            _ => None,
+        }
+    }
+
+    fn is_wanted(filter: &Filter, record: &Connection) -> bool {
+        filter.connection(record, None)
+    }
+
+    fn record(row: &OwnedConnection) -> &Connection {
+        &row.connection
+    }
+
+    fn select(
+        source: &Source,
+        query: &Query<Self>,
+    ) -> Result<(Header, Vec<OwnedConnection>), Failure> {
+        let holders = list::holders(source);
+        let mut selection = Selection::connections(query.filter.clone(), holders)
+            .first(query.sort.as_ref(), query.top);
+        let header = source.visit(&mut selection, &"")?;
+        Ok((header, selection.into_connections(query.sort.as_ref(), query.top)))
+    }
+
+    fn table(output: &mut dyn Write, rows: &[OwnedConnection]) -> io::Result<()> {
+        table(output, rows)
+    }
 }
 
 const COLUMNS: [Column; 18] = [
@@ -57,11 +95,9 @@ const COLUMNS: [Column; 18] = [
     ("flags", Left),
 ];
 
-fn table(output: &mut dyn Write, mut image: Image) -> io::Result<()> {
-    image.connections.sort_unstable_by_key(|connection| connection.id);
-    let fds: HashMap<u64, &Fd> = image.fds.iter().map(|fd| (fd.id, fd)).collect();
-    table::write(output, &COLUMNS, &image.connections, |c| {
-        let fd = fds.get(&c.fd);
+fn table(output: &mut dyn Write, rows: &[OwnedConnection]) -> io::Result<()> {
+    table::write(output, &COLUMNS, rows, |row| {
+        let (c, owner) = (&row.connection, row.owner.as_ref());
         let [p50, p99, retransmitted, drops, rate_in, rate_out] = list::quality(&c.quality);
         let flags: Vec<_> = flag_names(c.flags).collect();
         vec![
@@ -78,8 +114,8 @@ fn table(output: &mut dyn Write, mut image: Image) -> io::Result<()> {
             drops,
             rate_in,
             rate_out,
-            list::known(fd.map_or(0, |fd| fd.pid)),
-            list::text(fd.and_then(|fd| command_text(&fd.command))),
+            list::known(owner.map_or(0, |owner| owner.pid)),
+            list::text(owner.and_then(|owner| command_text(&owner.command))),
             Uid(c.uid).to_string(),
             c.netns.to_string(),
             list::text((!flags.is_empty()).then(|| flags.join(","))),

@@ -5,9 +5,12 @@
 use std::path::Path;
 
 use anyhow::anyhow;
+use mutex_stats::Metrics;
 use mutex_stats::formats::Binary;
 use mutex_stats::formats::Csv;
+use mutex_stats::formats::Exposition;
 use mutex_stats::formats::Json;
+use mutex_stats::formats::JsonLines;
 use mutex_stats::formats::Section;
 use mutex_stats::formats::Table;
 
@@ -38,7 +41,17 @@ pub fn run(source: &Source, format: Format, output: Option<&Path>) -> Result<(),
     target.write(|output| {
         match format {
             Format::Binary => source.visit(&mut Binary::new(output), &target),
-            _ => source.visit(&mut Json::new(output, &Section::ALL), &target),
+            Format::Jsonl => source.visit(&mut JsonLines::new(output), &target),
+            Format::Prometheus => {
+                source.visit(&mut Metrics::new(output, Exposition::Prometheus), &target)
+            }
+            Format::Openmetrics => {
+                source.visit(&mut Metrics::new(output, Exposition::OpenMetrics), &target)
+            }
+            // CSV has been written.
+            Format::Json | Format::Csv => {
+                source.visit(&mut Json::new(output, &Section::ALL), &target)
+            }
         }
         .map(drop)
     })

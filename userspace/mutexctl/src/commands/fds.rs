@@ -5,16 +5,22 @@
 use std::io;
 use std::io::Write;
 
-use mutex_stats::Image;
+use mutex_stats::Block;
+use mutex_stats::Fd;
+use mutex_stats::Filter;
+use mutex_stats::Filtered;
+use mutex_stats::Header;
+use mutex_stats::HeldFd;
+use mutex_stats::Part;
 use mutex_stats::Protocol;
+use mutex_stats::Selection;
 use mutex_stats::Uid;
 use mutex_stats::command_text;
-use mutex_stats::formats;
-use mutex_stats::formats::Section;
+use mutex_stats::formats::RowNames;
 
 use super::list;
 use super::list::Listed;
-use crate::cli::ListFormat;
+use super::list::Query;
 use crate::failure::Failure;
 use crate::source::Source;
 use crate::table;
@@ -22,9 +28,40 @@ use crate::table::Align::Left;
 use crate::table::Align::Right;
 use crate::table::Column;
 
-pub fn run(source: &Source, format: ListFormat) -> Result<(), Failure> {
-    let listed = Listed { sections: &[Section::Fds], csv: formats::Table::Fds, table };
-    list::run(source, format, &listed)
+/// The sockets.
+pub struct Fds;
+
+impl Listed for Fds {
+    type Record = Fd;
+    type Row = HeldFd;
+
+    const FILTERED: Filtered = Filtered::Fds;
+    const NAMES: RowNames = RowNames { list: "fds", one: "fd" };
+
+    fn records(block: &Block<'_>) -> Option<impl Iterator<Item = Fd>> {
+        match block.part() {
+            Part::Fds(records) => Some(records),
+            _ => None,
+        }
+    }
+
+    fn is_wanted(filter: &Filter, record: &Fd) -> bool {
+        filter.fd(record)
+    }
+
+    fn record(row: &HeldFd) -> &Fd {
+        &row.fd
+    }
+
+    fn select(source: &Source, query: &Query<Self>) -> Result<(Header, Vec<HeldFd>), Failure> {
+        let mut selection = Selection::fds(query.filter.clone(), list::holders(source));
+        let header = source.visit(&mut selection, &"")?;
+        Ok((header, selection.into_fds(query.sort.as_ref(), query.top)))
+    }
+
+    fn table(output: &mut dyn Write, rows: &[HeldFd]) -> io::Result<()> {
+        table(output, rows)
+    }
 }
 
 const COLUMNS: [Column; 17] = [
@@ -47,9 +84,8 @@ const COLUMNS: [Column; 17] = [
     ("netns", Right),
 ];
 
-fn table(output: &mut dyn Write, mut image: Image) -> io::Result<()> {
-    image.fds.sort_unstable_by_key(|fd| fd.id);
-    table::write(output, &COLUMNS, &image.fds, |fd| {
+fn table(output: &mut dyn Write, rows: &[HeldFd]) -> io::Result<()> {
+    table::write(output, &COLUMNS, rows, |HeldFd { fd, .. }| {
         let [p50, p99, retransmitted, drops, rate_in, rate_out] = list::quality(&fd.quality);
         vec![
             fd.id.to_string(),

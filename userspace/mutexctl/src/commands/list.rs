@@ -4,82 +4,218 @@
 
 use std::io;
 use std::io::Write;
+use std::path::Path;
 
 use mutex_stats::Block;
+use mutex_stats::Cell;
+use mutex_stats::Column;
+use mutex_stats::Fields;
+use mutex_stats::Filter;
+use mutex_stats::Filtered;
 use mutex_stats::Header;
-use mutex_stats::Image;
-use mutex_stats::Part;
+use mutex_stats::Holders;
 use mutex_stats::Quality;
+use mutex_stats::Sort;
 use mutex_stats::Visitor;
-use mutex_stats::formats;
-use mutex_stats::formats::Csv;
-use mutex_stats::formats::Json;
-use mutex_stats::formats::Section;
+use mutex_stats::formats::RowFormat;
+use mutex_stats::formats::RowNames;
+use mutex_stats::formats::Rows;
 
+use crate::cli::List;
 use crate::cli::ListFormat;
 use crate::failure::Failure;
 use crate::human;
 use crate::source::Source;
+use crate::table;
+use crate::table::Align;
 use crate::table::Align::Right;
-use crate::table::Column;
 use crate::target::Target;
+use crate::watch;
 
-/// What is listed.
-pub struct Listed {
-    /// Its place in JSON.
-    pub sections: &'static [Section],
-    /// Its table in CSV.
-    pub csv: formats::Table,
-    /// Its table for people.
-    pub table: fn(&mut dyn Write, Image) -> io::Result<()>,
+/// A kind of record that can be listed.
+pub trait Listed {
+    /// As it is in an image.
+    type Record: Fields + Default;
+    /// With what is known besides.
+    type Row: Fields + Default;
+
+    /// What filters are about.
+    const FILTERED: Filtered;
+    /// What they are called in JSON.
+    const NAMES: RowNames;
+
+    /// The records of a block, if it has any of them.
+    fn records(block: &Block<'_>) -> Option<impl Iterator<Item = Self::Record>>;
+
+    /// Whether a record is wanted, as far as it tells.
+    fn is_wanted(filter: &Filter, record: &Self::Record) -> bool;
+
+    /// The record of a row.
+    fn record(row: &Self::Row) -> &Self::Record;
+
+    /// The rows that are wanted.
+    fn select(source: &Source, query: &Query<Self>) -> Result<(Header, Vec<Self::Row>), Failure>;
+
+    /// A table for people.
+    fn table(output: &mut dyn Write, rows: &[Self::Row]) -> io::Result<()>;
 }
 
-/// Lists it. Nothing is written of a file that is damaged, nor a table of anything that is.
-pub fn run(source: &Source, format: ListFormat, listed: &Listed) -> Result<(), Failure> {
-    let target = Target::Output;
-    if let ListFormat::Table = format {
-        let mut records = Records(Image { untracked: Vec::new(), ..Image::default() });
-        source.visit(&mut records, &target)?;
+/// What is wanted of what is listed.
+pub struct Query<L: Listed + ?Sized> {
+    pub filter: Filter,
+    pub sort: Option<Sort<L::Row>>,
+    pub top: Option<usize>,
+    columns: Option<Vec<Column<L::Row>>>,
+}
+
+impl<L: Listed> Query<L> {
+    /// What the command line says.
+    pub fn new(list: &List) -> Result<Self, Failure> {
+        let filter = Filter::parse(&list.filter.join(" "), L::FILTERED);
+        let columns = list.fields.as_deref().map(Column::list).transpose();
+        Ok(Query {
+            filter: filter.map_err(Failure::usage)?,
+            sort: list.sort.as_deref().map(Sort::named).transpose().map_err(Failure::usage)?,
+            top: list.top,
+            columns: columns.map_err(Failure::usage)?,
+        })
+    }
+
+    /// Whether records can be written as they come.
+    fn is_streamed(&self) -> bool {
+        self.sort.is_none()
+            && self.top.is_none()
+            && self.columns.is_none()
+            && !self.filter.asks_for_owner()
+    }
+}
+
+/// Who holds which socket, where it is this moment's kernel that is read.
+pub fn holders(source: &Source) -> Option<Holders> {
+    // Processes are beside the kernel's folder, as in /proc.
+    let folder = source.kernel()?.folder().parent()?;
+    Some(Holders::scan(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }))
+}
+
+/// Lists what the command line says. Nothing is written of a file that is damaged, nor a table of
+/// anything that is.
+pub fn run<L: Listed>(source: &Source, list: &List) -> Result<(), Failure> {
+    let query = Query::<L>::new(list)?;
+    if list.watch.is_some() && source.kernel().is_none() {
+        return Err(Failure::Usage("--watch is for the kernel's numbers, which change".into()));
+    }
+    if list.watch.is_some() && list.output.output.is_some() {
+        return Err(Failure::Usage("--watch shows, and --output keeps: use one of them".into()));
+    }
+    let target = Target::new(list.output.output.as_deref());
+    watch::repeat(list.watch, list.count, || once(source, list.format, &query, &target))
+}
+
+fn once<L: Listed>(
+    source: &Source,
+    format: ListFormat,
+    query: &Query<L>,
+    target: &Target,
+) -> Result<(), Failure> {
+    let format = match format {
+        ListFormat::Table => None,
+        ListFormat::Json => Some(RowFormat::Json),
+        ListFormat::Jsonl => Some(RowFormat::JsonLines),
+        ListFormat::Csv => Some(RowFormat::Csv),
+    };
+    let failed = |error: io::Error| Failure::writing(target, &error);
+    if let (Some(format), true) = (format, query.is_streamed()) {
+        if let Target::Output = target {
+            source.check()?;
+        }
         return target.write(|output| {
-            (listed.table)(output, records.0).map_err(|error| Failure::writing(&target, &error))
+            let mut streamed = Streamed::<_, L> { output: Some(output), format, rows: None, query };
+            source.visit(&mut streamed, target).map(drop)
         });
     }
-    source.check()?;
+    let (header, rows) = L::select(source, query)?;
     target.write(|output| {
-        match format {
-            ListFormat::Csv => {
-                let mut output = Some(output);
-                let mut csv = Csv::new(|table| output.take_if(|_| table == listed.csv));
-                source.visit(&mut csv, &target)
+        match (format, &query.columns) {
+            (None, None) => L::table(output, &rows),
+            (None, Some(columns)) => table_of(output, columns, &rows),
+            (Some(format), None) => {
+                let header = Some(&header);
+                Rows::of_records::<L::Record>(output, format, L::NAMES, header).and_then(
+                    |mut out| {
+                        rows.iter().try_for_each(|row| out.record(L::record(row)))?;
+                        out.finish()
+                    },
+                )
             }
-            _ => source.visit(&mut Json::new(output, listed.sections), &target),
+            (Some(format), Some(columns)) => {
+                let names = columns.iter().map(|column| column.name().to_owned()).collect();
+                Rows::of_columns(output, format, L::NAMES, Some(&header), names).and_then(
+                    |mut out| {
+                        let cells = |row| columns.iter().map(move |column| column.cell(row));
+                        rows.iter().try_for_each(|row| out.row(cells(row)))?;
+                        out.finish()
+                    },
+                )
+            }
         }
-        .map(drop)
+        .map_err(failed)
     })
 }
 
-/// An image without what no table shows: histograms may well be larger than all the rest.
-struct Records(Image);
+/// A table of these columns, as they are in CSV.
+fn table_of<T: Fields + Default>(
+    output: &mut dyn Write,
+    columns: &[Column<T>],
+    rows: &[T],
+) -> io::Result<()> {
+    let nothing = T::default();
+    let column = |column: &Column<T>| {
+        let is_number = matches!(column.cell(&nothing), Cell::Integer(_));
+        (column.name().to_owned(), if is_number { Align::Right } else { Align::Left })
+    };
+    let named: Vec<_> = columns.iter().map(column).collect();
+    table::write(output, &named, rows, |row| {
+        columns.iter().map(|column| column.cell(row).to_string()).collect()
+    })
+}
 
-impl Visitor for Records {
-    fn header(&mut self, header: &Header, bytes: &[u8]) -> io::Result<()> {
-        self.0.header(header, bytes)
+/// Writes records as the image streams by.
+struct Streamed<'a, W: Write, L: Listed> {
+    /// Until there is a header.
+    output: Option<W>,
+    format: RowFormat,
+    rows: Option<Rows<W>>,
+    query: &'a Query<L>,
+}
+
+impl<W: Write, L: Listed> Visitor for Streamed<'_, W, L> {
+    fn header(&mut self, header: &Header, _: &[u8]) -> io::Result<()> {
+        if let Some(output) = self.output.take() {
+            let header = Some(header);
+            self.rows = Some(Rows::of_records::<L::Record>(output, self.format, L::NAMES, header)?);
+        }
+        Ok(())
     }
 
     fn block(&mut self, block: &Block<'_>) -> io::Result<()> {
-        match block.part() {
-            Part::Latency(_) | Part::Untracked(_) => Ok(()),
-            _ => self.0.block(block),
+        let (Some(rows), Some(records)) = (&mut self.rows, L::records(block)) else {
+            return Ok(());
+        };
+        for record in records {
+            if L::is_wanted(&self.query.filter, &record) {
+                rows.record(&record)?;
+            }
         }
+        Ok(())
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.0.finish()
+        self.rows.take().map_or(Ok(()), Rows::finish)
     }
 }
 
 /// The columns of quality that tables show.
-pub const QUALITY: [Column; 6] = [
+pub const QUALITY: [table::Column; 6] = [
     ("p50", Right),
     ("p99", Right),
     ("retrans", Right),

@@ -2,38 +2,70 @@
 
 //! What the tool does, a file a command.
 
+mod aggregate;
 mod alerts;
 mod audit;
+mod check;
+mod config;
 mod connections;
+mod diff;
+mod doctor;
+mod events;
 mod export;
 mod fds;
+mod generate;
 mod list;
+mod record;
+mod replay;
 mod stats;
 
+pub use check::Threshold;
+pub use check::parse_threshold;
+
+use crate::cli::AlertsCommand;
 use crate::cli::Cli;
 use crate::cli::Command;
+use crate::cli::ConfigCommand;
 use crate::failure::Failure;
 use crate::source::Source;
 
 /// Does what the command line says.
 pub fn run(cli: &Cli) -> Result<(), Failure> {
+    cli.color.decide();
     let proc = cli.proc.as_path();
     match &cli.command {
-        Command::Stats { format } => stats::run(proc, *format),
+        Command::Stats { format, output, from } => {
+            stats::run(&Source::of(proc, from)?, *format, output.output.as_deref())
+        }
         Command::Connections(list) => {
-            connections::run(&Source::new(proc, list.from.from.as_deref()), list.format)
+            list::run::<connections::Connections>(&Source::of(proc, &list.from)?, list)
         }
-        Command::Fds(list) => fds::run(&Source::new(proc, list.from.from.as_deref()), list.format),
-        Command::Alerts(list) => {
-            alerts::run(&Source::new(proc, list.from.from.as_deref()), list.format)
-        }
+        Command::Fds(list) => list::run::<fds::Fds>(&Source::of(proc, &list.from)?, list),
+        Command::Alerts(args) => match &args.command {
+            Some(AlertsCommand::Clear) => alerts::clear(proc),
+            None if args.follow => alerts::follow(&Source::of(proc, &args.list.from)?, &args.list),
+            None => list::run::<alerts::Alerts>(&Source::of(proc, &args.list.from)?, &args.list),
+        },
+        Command::Events(args) => events::run(proc, args),
+        Command::Aggregate(args) => aggregate::run(&Source::of(proc, &args.from)?, args),
+        Command::Diff(args) => diff::run(proc, args),
+        Command::Config(ConfigCommand::Get { keys, format }) => config::get(proc, keys, *format),
+        Command::Config(ConfigCommand::Set { pairs }) => config::set(proc, pairs),
         Command::Export { format, output, from } => {
-            let source = Source::new(proc, from.from.as_deref());
-            export::run(&source, *format, output.output.as_deref())
+            export::run(&Source::of(proc, from)?, *format, output.output.as_deref())
         }
-        Command::Convert { file, to, output } => {
-            export::run(&Source::new(proc, Some(file)), *to, output.output.as_deref())
+        Command::Convert { file, to, output, at } => {
+            let source = Source::new(proc, Some(file)).at(*at)?;
+            export::run(&source, *to, output.output.as_deref())
         }
-        Command::Audit { file, quiet } => audit::run(&Source::new(proc, file.as_deref()), *quiet),
+        Command::Record(args) => record::run(proc, args),
+        Command::Replay(args) => replay::run(args),
+        Command::Audit { file, at, quiet } => {
+            audit::run(&Source::new(proc, file.as_deref()).at(*at)?, *quiet)
+        }
+        Command::Check(args) => check::run(&Source::of(proc, &args.from)?, args),
+        Command::Doctor { root } => doctor::run(proc, root),
+        Command::Completions { shell } => generate::completions(*shell),
+        Command::Man { output } => generate::man(output.as_deref()),
     }
 }

@@ -7,14 +7,17 @@ use std::io::Write;
 use std::path::Path;
 
 use mutex_stats::File;
-use mutex_stats::Proc;
 use mutex_stats::Stats;
+use mutex_stats::Summary;
 use mutex_stats::Traffic;
+use mutex_stats::formats::Exposition;
 use mutex_stats::formats::stats_as_json;
+use mutex_stats::formats::write_metrics;
 
 use crate::cli::StatsFormat;
 use crate::failure::Failure;
 use crate::human;
+use crate::source::Source;
 use crate::source::kernel_failure;
 use crate::table;
 use crate::table::Align::Left;
@@ -22,18 +25,29 @@ use crate::table::Align::Right;
 use crate::table::Column;
 use crate::target::Target;
 
-pub fn run(proc: &Path, format: StatsFormat) -> Result<(), Failure> {
-    let proc = Proc::new(proc);
-    let failed = |error| kernel_failure(error, &proc, File::Stats);
-    let text = proc.text(File::Stats).map_err(failed)?;
-    let stats = Stats::parse(&text).map_err(failed)?;
-    Target::Output.write(|output| {
+pub fn run(source: &Source, format: StatsFormat, output: Option<&Path>) -> Result<(), Failure> {
+    let target = Target::new(output);
+    let (stats, text) = if let Some(proc) = source.kernel() {
+        let failed = |error| kernel_failure(error, proc, File::Stats);
+        let text = proc.text(File::Stats).map_err(failed)?;
+        (Stats::parse(&text).map_err(failed)?, text)
+    } else {
+        let mut summary = Summary::default();
+        source.visit(&mut summary, &"")?;
+        let stats = summary.stats();
+        let lines = stats.iter().map(|(key, value)| format!("{key} {value}\n"));
+        let text = format!("format 1\n{}", lines.collect::<String>());
+        (stats, text)
+    };
+    target.write(|output| {
         match format {
             StatsFormat::Raw => output.write_all(text.as_bytes()),
             StatsFormat::Json => stats_as_json(output, &stats),
+            StatsFormat::Prometheus => write_metrics(output, Exposition::Prometheus, &stats),
+            StatsFormat::Openmetrics => write_metrics(output, Exposition::OpenMetrics, &stats),
             StatsFormat::Table => tables(output, &stats),
         }
-        .map_err(|error| Failure::writing(Target::Output, &error))
+        .map_err(|error| Failure::writing(&target, &error))
     })
 }
 

@@ -89,7 +89,7 @@ fn a_file_that_is_no_image() {
     let host = Host::new();
     host.write("export.json", "{\"schema_version\":1}\n");
     all_fail(&host, "export.json", "export.json: not a MUTEX image");
-    all_fail(&host, "proc", "cannot read proc: it is a directory");
+    all_fail(&host, "proc", "proc: not a recording of MUTEX");
     all_fail(&host, "nowhere", "cannot read nowhere: No such file or directory");
 }
 
@@ -152,8 +152,8 @@ fn a_folder_that_is_something_else() {
         host.fails(
             args,
             &format!(
-                "proc/{file} does not exist, although its directory does: another version of \
-                 MUTEX?"
+                "proc/{file} does not exist, although its directory does: MUTEX is being \
+                 unloaded, or is of another version"
             ),
         );
     }

@@ -2,6 +2,7 @@
 
 //! The tool as a program: what it prints, leaves, and answers.
 
+mod commands;
 mod damage;
 mod help;
 mod host;

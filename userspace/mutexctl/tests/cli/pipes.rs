@@ -12,7 +12,7 @@ use crate::host::image;
 use crate::host::ran;
 
 /// Every command, with what it prints on standard output.
-const PRINTING: [&[&str]; 16] = [
+const PRINTING: [&[&str]; 29] = [
     &["stats"],
     &["stats", "--format", "json"],
     &["stats", "--format", "raw"],
@@ -27,6 +27,19 @@ const PRINTING: [&[&str]; 16] = [
     &["export", "--format", "binary"],
     &["convert", "image.bin", "--to", "json"],
     &["audit"],
+    &["stats", "--format", "prometheus"],
+    &["connections", "--format", "jsonl"],
+    &["connections", "--sort", "id", "--fields", "id"],
+    &["connections", "--sort", "id", "--format", "json"],
+    &["fds", "--fields", "id", "--format", "csv"],
+    &["fds", "--watch=1ms", "--count", "2"],
+    &["aggregate", "--by", "pid"],
+    &["aggregate", "--by", "remote", "--format", "json"],
+    &["export", "--format", "jsonl"],
+    &["export", "--format", "openmetrics"],
+    &["completions", "bash"],
+    &["man"],
+    &["doctor"],
     &["--help"],
     &["--version"],
 ];

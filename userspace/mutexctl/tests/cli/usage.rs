@@ -36,7 +36,8 @@ fn what_makes_no_sense_is_said() {
     );
     misused(
         &["export", "--format", "xml"],
-        "invalid value 'xml' for '--format <FORMAT>' [possible values: json, csv, binary]",
+        "invalid value 'xml' for '--format <FORMAT>' [possible values: json, jsonl, csv, \
+         binary, prometheus, openmetrics]",
     );
     misused(&["audit", "a", "b"], "unexpected argument 'b' found");
 }
@@ -80,11 +81,11 @@ fn binary_data_is_not_for_terminals() {
         "mutexctl: binary data is nothing for a terminal: name a file with -o FILE, or a pipe; \
          see `mutexctl --help`\n"
     );
-    // It is the terminal that was looked at, and text gets there.
+    // It is the terminal that was looked at, and text gets there, in colors.
     let shown = run(&["audit"]);
     assert_eq!(shown.status.code(), Some(0));
     let mut text = [0; 64];
     let length = File::from(terminal).read(&mut text).expect("something was written");
-    assert!(String::from_utf8_lossy(&text[..length]).starts_with("direction"));
+    assert!(String::from_utf8_lossy(&text[..length]).starts_with("\x1b[1mdirection\x1b[0m"));
     drop(kept_open);
 }
