@@ -46,6 +46,9 @@ demo: ## everything once in a virtual machine: build, load, real traffic, export
 test: ## every test of the project
 	@scripts/test
 
+debug: ## all scenarios on kernels that look for bugs, one with two processors (hours on two cores)
+	@scripts/test debug-all debug-smp
+
 fuzz: ## parsers and decoders, fed by a fuzzer for five minutes; goes on where the last one stopped
 	@tests/fuzz/run --seconds 60 $(ARGS)
 

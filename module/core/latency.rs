@@ -125,17 +125,23 @@ impl Histogram {
     /// Its samples.
     #[inline]
     pub fn samples(&self) -> u64 {
-        let counts = self.octaves().flat_map(|(_, counts)| counts);
-        counts.fold(0, |sum: u64, count| sum.wrapping_add(*count))
+        let mut samples = 0u64;
+        for (_, counts) in self.octaves() {
+            samples = counts.iter().fold(samples, |sum, count| sum.wrapping_add(*count));
+        }
+        samples
     }
 
-    /// Steps that have samples, from the shortest, with how many.
+    /// Shows the steps that have samples, from the shortest, with how many.
     #[inline]
-    pub fn places(&self) -> impl Iterator<Item = (Place, u64)> + '_ {
-        let places = self.octaves().flat_map(|(octave, counts)| {
-            counts.iter().zip(0u8..).map(move |(count, step)| (Place { octave, step }, *count))
-        });
-        places.filter(|(_, count)| *count != 0)
+    pub fn for_each_place(&self, mut show: impl FnMut(Place, u64)) {
+        for (octave, counts) in self.octaves() {
+            for (count, step) in counts.iter().zip(0..) {
+                if *count != 0 {
+                    show(Place { octave, step }, *count);
+                }
+            }
+        }
     }
 
     /// The latencies in nanoseconds that so many percent of the samples do not exceed (nearest
@@ -145,7 +151,7 @@ impl Histogram {
         let ranks = percents.map(|percent| samples.saturating_mul(percent).div_ceil(100).max(1));
         let mut found = [0; N];
         let mut seen = 0u64;
-        for (place, count) in self.places() {
+        self.for_each_place(|place, count| {
             let before = seen;
             seen = seen.wrapping_add(count);
             for (found, rank) in found.iter_mut().zip(ranks) {
@@ -153,7 +159,7 @@ impl Histogram {
                     *found = place.nanoseconds();
                 }
             }
-        }
+        });
         found
     }
 }

@@ -508,7 +508,7 @@ mod tests {
     fn bytes(hex: &str) -> Vec<u8> {
         let digits: Vec<u8> =
             hex.chars().map(|digit| digit.to_digit(16).expect("hexadecimal") as u8).collect();
-        digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+        digits.chunks(2).map(|pair| (pair[0] << 4) | pair[1]).collect()
     }
 
     fn family(bytes: &[u8]) -> Family {

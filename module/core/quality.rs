@@ -215,9 +215,9 @@ impl Quality {
         }
         self.min.fetch_min(word(&from.min), Relaxed);
         self.max.fetch_max(word(&from.max), Relaxed);
-        for (place, count) in histogram.places() {
+        histogram.for_each_place(|place, count| {
             pool.count(&self.histogram, place, count.min(u32::MAX.into()) as u32);
-        }
+        });
         self.samples.store(before.wrapping_add(samples), Relaxed);
         drop(writing);
     }

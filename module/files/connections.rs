@@ -68,13 +68,8 @@ impl TextFile for Connections {
                 let shown = connection.meta().has(Meta::IN_USE)
                     && self.netns.is_none_or(|only| only == connection.key().netns());
                 if shown {
-                    let wire = engine.connection_to_wire(
-                        record,
-                        connection,
-                        offset,
-                        now,
-                        &mut histogram,
-                    );
+                    let wire =
+                        engine.connection_to_wire(record, connection, offset, now, &mut histogram);
                     text::connection(out, &wire)?;
                 }
                 if out.overflowed() {

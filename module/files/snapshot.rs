@@ -105,9 +105,9 @@ impl State {
         let (image, block) = (&mut self.image, &mut self.block);
         let engine = self.reader.books().engine();
         while self.end == 0 {
-            let piece = self.reader.with_cursor(|ledger, cursor| {
-                image.next(engine, ledger, cursor, block)
-            })?;
+            let piece = self
+                .reader
+                .with_cursor(|ledger, cursor| image.next(engine, ledger, cursor, block))?;
             match piece {
                 Piece::Bytes(bytes) => self.end = bytes,
                 Piece::Grace => host::grace_period_soon(),

@@ -645,8 +645,14 @@ static s64 filed_seek(void *state, u64 position)
 
 static int filed_show(void *state, struct seq_file *seq, u64 position)
 {
+	char *room;
+	u64 bytes;
+
 	filed_used();
-	mutex_seq_write(seq, "line\n", 5);
+	room = mutex_seq_room(seq, &bytes);
+	if (bytes >= 5)
+		memcpy(room, "line\n", 5);
+	mutex_seq_written(seq, bytes >= 5 ? 5 : -1);
 	return 0;
 }
 

@@ -44,6 +44,7 @@ number = 0
 while True:
     number += 1
     with socket.create_connection(to, 10) as one:
+        # The server waits for something.
         one.sendall(bytes(1 + number % 999))
         if number % 3 == 0:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes([1, 0, 0, 0, 0, 0, 0, 0]))

@@ -94,7 +94,7 @@ fn image(packets: &[Vec<u8>]) -> Vec<u8> {
     let mut cursor = Cursor::new(many(CONNECTIONS), None, moment);
     let (mut bytes, mut block) = (Vec::new(), vec![0; BLOCK_BYTES]);
     loop {
-        match image.next(&engine, &ledger, &mut cursor, &mut block, crc32fast::hash) {
+        match image.next(&engine, &ledger, &mut cursor, &mut block) {
             Piece::Bytes(count) => bytes.extend(&block[..count]),
             Piece::Grace => {}
             Piece::Done => return bytes,
