@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from lib.image import DIRECTIONS
-from lib.pace import LONGER
+from lib.pace import LONGER, sized
 
 
 def sh(*words, **more):
@@ -119,6 +119,10 @@ FLOWS = {
               "icmpv6 type . ip6 saddr . ip6 daddr . icmpv6 id"),
 }
 
+# As many flows as a set takes. nft walks every set's buckets once a second, which is all that a kernel that looks
+# for bugs does if there are many.
+FLOWS_MOST = sized(65535, 8191)
+
 
 def count(namespace, kinds=FLOWS):
     """Counts in nft what MUTEX counts there: at each hook in total, and for each flow of those kinds.
@@ -130,7 +134,7 @@ def count(namespace, kinds=FLOWS):
     for hook in HOOKS:
         lines.append(f"counter {hook} {{ packets 0 bytes 0 }}")
         for flow in kinds:
-            lines.append(f"set {hook}_{flow} {{ typeof {FLOWS[flow][1]}; flags dynamic; size 65535; }}")
+            lines.append(f"set {hook}_{flow} {{ typeof {FLOWS[flow][1]}; flags dynamic; size {FLOWS_MOST}; }}")
     for hook, (chain, priority) in HOOKS.items():
         lines.append(f"chain {chain} {{ type filter hook {chain} priority {priority}; policy accept;")
         lines.append(f"counter name {hook}")
