@@ -22,6 +22,7 @@ use crate::human::parse_duration;
 use crate::human::parse_moment;
 use crate::human::parse_size;
 use crate::target::print;
+use crate::top::View;
 
 /// Show, export and audit what the MUTEX kernel module counts.
 ///
@@ -112,6 +113,10 @@ pub enum Command {
         at: Option<u64>,
     },
 
+    /// Watch who moves how much: connections, sockets, processes, remotes, alerts.
+    #[command(after_help = help::TOP)]
+    Top(TopArgs),
+
     /// Take an image again and again, and keep them.
     #[command(after_help = help::RECORD)]
     Record(RecordArgs),
@@ -119,6 +124,10 @@ pub enum Command {
     /// Show what has been recorded, a line an image.
     #[command(after_help = help::REPLAY)]
     Replay(ReplayArgs),
+
+    /// Write one page, for people, that says how the host fares.
+    #[command(after_help = help::REPORT)]
+    Report(ReportArgs),
 
     /// Check that the books balance: each packet and byte is in exactly one place.
     #[command(after_help = help::AUDIT)]
@@ -298,6 +307,31 @@ pub enum ConfigCommand {
     },
 }
 
+/// Options of `top`.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// What to look at first.
+    #[arg(long, value_enum, default_value_t)]
+    pub view: View,
+    /// Only those that fit: terms that must all hold.
+    #[arg(long, value_name = "TERMS")]
+    pub filter: Vec<String>,
+    /// In the order of a column, as it is called above it; -COLUMN is the other way round.
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
+    pub sort: Option<String>,
+    /// Time from one image to the next.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
+    pub interval: Duration,
+    /// Show bits, not bytes.
+    #[arg(long)]
+    pub bits: bool,
+    /// Show connections and fds that are closed, too.
+    #[arg(long)]
+    pub closed: bool,
+    #[command(flatten)]
+    pub from: From,
+}
+
 /// Options of `record`.
 #[derive(Debug, Args)]
 pub struct RecordArgs {
@@ -319,6 +353,21 @@ pub struct RecordArgs {
     /// Keep files for so long after they were last written.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub keep_for: Option<Duration>,
+}
+
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Rows of each table; what all others have is added up.
+    #[arg(long, value_name = "N", default_value = "20")]
+    pub top: usize,
+    /// Of a recording, begin the timeline here.
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    pub since: Option<u64>,
+    #[command(flatten)]
+    pub output: Output,
+    #[command(flatten)]
+    pub from: From,
 }
 
 /// Options of `replay`.

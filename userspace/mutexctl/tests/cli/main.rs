@@ -8,5 +8,8 @@ mod help;
 mod host;
 mod output;
 mod pipes;
+mod report;
+mod terminal;
+mod top;
 mod usage;
 mod writing;
