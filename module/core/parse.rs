@@ -651,6 +651,7 @@ mod tests {
         assert_eq!(first(0x2000), Ok(33035));
         assert_eq!(first(0x2001), Err(Untracked::Fragment));
         assert_eq!(first(0x1fff), Err(Untracked::Fragment));
+        assert_eq!(first(0x1000), Err(Untracked::Fragment));
     }
 
     /// The IPv6 packet with other headers in front of its UDP.
