@@ -534,8 +534,8 @@ mod tests {
             "the following required arguments were not provided: --to <TO> <FILE>"
         );
         assert_eq!(
-            error(&["mutexctl", "exprot"]),
-            "unrecognized subcommand 'exprot'; a similar subcommand exists: 'export'"
+            error(&["mutexctl", "audti"]),
+            "unrecognized subcommand 'audti'; a similar subcommand exists: 'audit'"
         );
     }
 }

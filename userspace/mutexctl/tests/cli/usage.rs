@@ -25,7 +25,7 @@ fn misused(args: &[&str], sentence: &str) {
 
 #[test]
 fn what_makes_no_sense_is_said() {
-    misused(&["exprot"], "unrecognized subcommand 'exprot'; a similar subcommand exists: 'export'");
+    misused(&["audti"], "unrecognized subcommand 'audti'; a similar subcommand exists: 'audit'");
     misused(
         &["stats", "--frmat", "json"],
         "unexpected argument '--frmat' found; a similar argument exists: '--format'",
