@@ -146,7 +146,8 @@ impl Image {
 }
 
 /// The directions of the host that a connection's sent and received traffic belongs to.
-pub(crate) fn directions(connection: &Connection) -> [Direction; 2] {
+#[must_use]
+pub fn directions(connection: &Connection) -> [Direction; 2] {
     if is_forwarded(connection) {
         [Direction::ForwardedSent, Direction::ForwardedReceived]
     } else {

@@ -91,6 +91,7 @@ pub use filter::Filtered;
 pub use holders::Holder;
 pub use holders::Holders;
 pub use image::Image;
+pub use image::directions;
 pub use mapping::LiveConnection;
 pub use mapping::Mapping;
 pub use mutex_core::config::Setting;

@@ -22,6 +22,7 @@ use crate::human::parse_duration;
 use crate::human::parse_moment;
 use crate::human::parse_size;
 use crate::target::print;
+use crate::top::View;
 
 /// Show, export and audit what the MUTEX kernel module counts.
 ///
@@ -111,6 +112,10 @@ pub enum Command {
         #[arg(long, value_name = "TIME", value_parser = parse_moment)]
         at: Option<u64>,
     },
+
+    /// Watch who moves how much: connections, sockets, processes, remotes, alerts.
+    #[command(after_help = help::TOP)]
+    Top(TopArgs),
 
     /// Take an image again and again, and keep them.
     #[command(after_help = help::RECORD)]
@@ -296,6 +301,31 @@ pub enum ConfigCommand {
         #[arg(value_name = "KEY=VALUE", required = true)]
         pairs: Vec<String>,
     },
+}
+
+/// Options of `top`.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// What to look at first.
+    #[arg(long, value_enum, default_value_t)]
+    pub view: View,
+    /// Only those that fit: terms that must all hold.
+    #[arg(long, value_name = "TERMS")]
+    pub filter: Vec<String>,
+    /// In the order of a column, as it is called above it; -COLUMN is the other way round.
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
+    pub sort: Option<String>,
+    /// Time from one image to the next.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
+    pub interval: Duration,
+    /// Show bits, not bytes.
+    #[arg(long)]
+    pub bits: bool,
+    /// Show connections and fds that are closed, too.
+    #[arg(long)]
+    pub closed: bool,
+    #[command(flatten)]
+    pub from: From,
 }
 
 /// Options of `record`.

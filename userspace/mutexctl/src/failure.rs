@@ -33,6 +33,15 @@ impl Failure {
         }
     }
 
+    /// What is to be said of it on a screen.
+    pub fn sentence(&self) -> String {
+        match self {
+            Failure::Help(text) | Failure::Usage(text) | Failure::Unknown(text) => text.clone(),
+            Failure::Error(error) => printable(&format!("{error:#}")),
+            Failure::BrokenPipe | Failure::Status(_) => String::new(),
+        }
+    }
+
     /// Says it in one sentence, and gives the exit status.
     pub fn report(&self) -> ExitCode {
         match self {

@@ -327,3 +327,25 @@ Examples:
   sudo mutexctl man -o /usr/share/man/man1
 
 Exit status: 0 done; 1 failed; 2 wrong usage.";
+
+pub const TOP: &str = "\
+Examples:
+  sudo mutexctl top
+  sudo mutexctl top --view processes --sort out/s
+  sudo mutexctl top --filter 'protocol=tcp port=443' --bits
+  mutexctl top --from now.bin
+  mutexctl top --from recording/ --at 2026-01-31T12:00:00Z     then [ and ] go on and back
+
+Keys: 1 to 5 and Tab choose what to look at, Left and Right the order, r reverses it, / writes a
+filter, Enter shows details with the latency's histogram, c shows what is closed too, b changes
+between bits and bytes, p pauses, ? shows all keys, q quits.
+
+The totals below are exact: listed are the connections of the rows, other are those that are not
+listed, closed are connections that are no longer kept, untracked is what belongs to none. Their
+sum is the total, and `total = host` says that it is what the host counted. Rates are those of the last
+whole second; processes and remotes have their connections' latency in the mean.
+
+It needs a terminal. When the module goes, it says so and waits until it is there again.
+
+Units: IP bytes, headers included (see `mutexctl --help`).
+Exit status: 0 done; 1 failed; 2 wrong usage; 128 and more: ended by a signal.";

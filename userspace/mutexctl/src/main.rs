@@ -10,12 +10,14 @@ mod color;
 mod commands;
 mod failure;
 mod help;
+mod histogram;
 mod human;
 mod progress;
 mod safe_file;
 mod source;
 mod table;
 mod target;
+mod top;
 mod watch;
 
 use std::process::ExitCode;

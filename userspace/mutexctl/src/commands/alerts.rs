@@ -237,7 +237,7 @@ fn table(output: &mut dyn Write, alerts: &[Alert]) -> io::Result<()> {
 }
 
 /// A threshold or a value in the unit of its kind.
-fn quantity(kind: u8, value: u64) -> String {
+pub fn quantity(kind: u8, value: u64) -> String {
     match alert_kind_name(kind) {
         "latency" => human::short_duration(value),
         "bandwidth_in" | "bandwidth_out" => format!("{}/s", human::short_size(value)),
@@ -247,7 +247,7 @@ fn quantity(kind: u8, value: u64) -> String {
 }
 
 /// What an alert is about: `connection 5 192.0.2.1:80 192.0.2.2:1024`, `fd 7`, `global`.
-fn subject(alert: &Alert) -> String {
+pub fn subject(alert: &Alert) -> String {
     let scope = scope_name(alert.scope);
     if alert.subject == 0 {
         return scope.to_owned();

@@ -19,8 +19,12 @@ mod record;
 mod replay;
 mod stats;
 
+pub use alerts::quantity;
+pub use alerts::subject;
 pub use check::Threshold;
 pub use check::parse_threshold;
+pub use connections::endpoint;
+pub use list::holders;
 
 use crate::cli::AlertsCommand;
 use crate::cli::Cli;
@@ -28,6 +32,7 @@ use crate::cli::Command;
 use crate::cli::ConfigCommand;
 use crate::failure::Failure;
 use crate::source::Source;
+use crate::top;
 
 /// Does what the command line says.
 pub fn run(cli: &Cli) -> Result<(), Failure> {
@@ -58,6 +63,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
             let source = Source::new(proc, Some(file)).at(*at)?;
             export::run(&source, *to, output.output.as_deref())
         }
+        Command::Top(args) => top::run(Source::of(proc, &args.from)?, args),
         Command::Record(args) => record::run(proc, args),
         Command::Replay(args) => replay::run(args),
         Command::Audit { file, at, quiet } => {

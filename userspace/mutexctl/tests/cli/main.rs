@@ -8,5 +8,7 @@ mod help;
 mod host;
 mod output;
 mod pipes;
+mod terminal;
+mod top;
 mod usage;
 mod writing;
