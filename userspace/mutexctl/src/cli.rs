@@ -125,6 +125,10 @@ pub enum Command {
     #[command(after_help = help::REPLAY)]
     Replay(ReplayArgs),
 
+    /// Write one page, for people, that says how the host fares.
+    #[command(after_help = help::REPORT)]
+    Report(ReportArgs),
+
     /// Check that the books balance: each packet and byte is in exactly one place.
     #[command(after_help = help::AUDIT)]
     Audit {
@@ -349,6 +353,21 @@ pub struct RecordArgs {
     /// Keep files for so long after they were last written.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub keep_for: Option<Duration>,
+}
+
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Rows of each table; what all others have is added up.
+    #[arg(long, value_name = "N", default_value = "20")]
+    pub top: usize,
+    /// Of a recording, begin the timeline here.
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    pub since: Option<u64>,
+    #[command(flatten)]
+    pub output: Output,
+    #[command(flatten)]
+    pub from: From,
 }
 
 /// Options of `replay`.

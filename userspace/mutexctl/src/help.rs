@@ -349,3 +349,20 @@ It needs a terminal. When the module goes, it says so and waits until it is ther
 
 Units: IP bytes, headers included (see `mutexctl --help`).
 Exit status: 0 done; 1 failed; 2 wrong usage; 128 and more: ended by a signal.";
+
+pub const REPORT: &str = "\
+Examples:
+  sudo mutexctl report -o report.html
+  mutexctl report --from now.bin -o report.html --top 50
+  mutexctl report --from recording/ --since 2026-01-31T12:00:00Z -o report.html
+
+One HTML file that needs nothing else: no scripts, no fonts, no pictures from elsewhere. It can be
+read on a telephone, in the dark, and printed. On it are totals, who moved most (processes, remotes,
+connections; with what all others moved, so that it adds up), the distribution of latency,
+retransmissions, drops and alerts, and of a recording rates, retransmissions and drops over time.
+Names of processes are in it: give it to whom you would show those.
+
+It needs memory: about 400 bytes a connection, and 80 for each octave of its latency.
+
+Units: IP bytes, headers included (see `mutexctl --help`).
+Exit status: 0 done; 1 failed; 2 wrong usage.";

@@ -42,6 +42,11 @@ impl Histogram {
         Self::of(latency, |some| is(some, "fd") && some.id == id)
     }
 
+    /// Of the whole host.
+    pub fn of_host(latency: &[LatencyBuckets]) -> Self {
+        Self::of(latency, |some| is(some, "global"))
+    }
+
     fn of(latency: &[LatencyBuckets], is_wanted: impl Fn(&LatencyBuckets) -> bool) -> Self {
         let mut histogram = Histogram::default();
         for some in latency.iter().filter(|some| is_wanted(some)) {
@@ -108,6 +113,7 @@ mod tests {
         let both = Histogram::of_connections(&all, &[1, 2]);
         assert_eq!((both.samples(), both.bars(1)), (14, vec![bar(0, 14)]));
         assert_eq!(Histogram::of_fd(&all, 1).bars(1), [bar(512_000, 1)]);
+        assert_eq!(Histogram::of_host(&all).samples(), 8);
         assert!(Histogram::of_fd(&all, 2).is_empty() && Histogram::default().bars(3).is_empty());
     }
 }

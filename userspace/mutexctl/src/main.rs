@@ -13,6 +13,7 @@ mod help;
 mod histogram;
 mod human;
 mod progress;
+mod report;
 mod safe_file;
 mod source;
 mod table;

@@ -31,6 +31,7 @@ use crate::cli::Cli;
 use crate::cli::Command;
 use crate::cli::ConfigCommand;
 use crate::failure::Failure;
+use crate::report;
 use crate::source::Source;
 use crate::top;
 
@@ -66,6 +67,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Top(args) => top::run(Source::of(proc, &args.from)?, args),
         Command::Record(args) => record::run(proc, args),
         Command::Replay(args) => replay::run(args),
+        Command::Report(args) => report::run(&Source::of(proc, &args.from)?, args),
         Command::Audit { file, at, quiet } => {
             audit::run(&Source::new(proc, file.as_deref()).at(*at)?, *quiet)
         }

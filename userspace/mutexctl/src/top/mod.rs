@@ -42,18 +42,23 @@ use signal_hook::consts::SIGINT;
 use signal_hook::consts::SIGTERM;
 use signal_hook::iterator::Signals;
 
+pub use self::listing::Listing;
+pub use self::listing::Query;
+pub use self::row::Manner;
+pub use self::row::Row;
+pub use self::sample::Sample;
+pub use self::unit::Unit;
+pub use self::view::Column;
 pub use self::view::View;
 
 use self::filter_line::FilterLine;
 use self::history::Histories;
 use self::images::Images;
 use self::input::Wish;
-use self::sample::Sample;
 use self::screen::Screen;
 use self::state::Order;
 use self::state::State;
 use self::theme::Theme;
-use self::unit::Unit;
 use crate::cli::TopArgs;
 use crate::color;
 use crate::failure::Failure;

@@ -87,7 +87,7 @@ impl Row<'_> {
     }
 
     /// The number in a column that holds one.
-    fn number(&self, column: Column) -> Option<u64> {
+    pub fn number(&self, column: Column) -> Option<u64> {
         let latency = |of: fn(&Latency) -> u64| {
             let latency = &self.quality()?.latency;
             (latency.samples > 0).then(|| of(latency))
@@ -102,6 +102,10 @@ impl Row<'_> {
             (Column::Sent, Row::Connection(connection, _)) => Some(connection.sent.bytes),
             (Column::Sent, Row::Fd(fd)) => Some(fd.sent.bytes),
             (Column::Sent, Row::Process(group) | Row::Remote(group)) => Some(group.sent),
+            (Column::Traffic, _) => {
+                let received = self.number(Column::Received)?;
+                Some(received.saturating_add(self.number(Column::Sent)?))
+            }
             (Column::P50, _) => latency(|latency| latency.p50_ns),
             (Column::P99, _) => latency(|latency| latency.p99_ns),
             (Column::Latency, Row::Process(group) | Row::Remote(group)) => group.latency_ns(),

@@ -61,6 +61,12 @@ impl Sample {
         Some(self.owners.get(connection).copied()?? as usize)
     }
 
+    /// Which load of the module it is of. Its Unix time will not do: the clock can be set.
+    pub fn loaded(&self) -> ([u8; 16], u64) {
+        let Image { header, status, .. } = &self.image;
+        (header.boot_id, header.boottime_ns.wrapping_sub(status.uptime_ns))
+    }
+
     /// Fills in the processes that the kernel does not know.
     pub fn complete(&mut self, holders: &Holders) {
         self.image.fds.iter_mut().for_each(|fd| holders.complete(fd));

@@ -100,8 +100,7 @@ impl State {
     pub fn take(&mut self, sample: Sample) -> Sample {
         let before = std::mem::replace(&mut self.sample, sample);
         self.trouble = None;
-        let (old, new) = (&before.image.header, &self.sample.image.header);
-        if (old.boot_id, old.loaded_ns) != (new.boot_id, new.loaded_ns) {
+        if before.loaded() != self.sample.loaded() {
             // Ids mean something else.
             self.histories = Histories::default();
             self.looks.iter_mut().for_each(|look| look.id = None);

@@ -403,7 +403,11 @@ fn another_boot_begins_anew() {
     seat.next();
     assert_eq!(seat.state.histories.host.inward().len(), 2);
     let mut image = image(12);
+    // The clock may be set: that is nothing.
     image.header.loaded_ns += SECOND;
+    seat.state.take(sample(image.clone()));
+    assert_eq!(seat.state.histories.host.inward().len(), 3);
+    image.header.boottime_ns += SECOND;
     seat.state.take(sample(image));
     assert_eq!(seat.state.histories.host.inward().len(), 1);
 }

@@ -143,6 +143,8 @@ pub enum Column {
     Trend,
     Received,
     Sent,
+    /// Both together.
+    Traffic,
     P50,
     P99,
     Latency,
@@ -177,6 +179,7 @@ impl Column {
             Column::Trend => "trend",
             Column::Received => "received",
             Column::Sent => "sent",
+            Column::Traffic => "traffic",
             Column::P50 => "p50",
             Column::P99 => "p99",
             Column::Latency => "latency",
@@ -212,7 +215,11 @@ impl Column {
             | Column::Uid
             | Column::Number => 7,
             Column::Trend | Column::Age | Column::Severity | Column::Inode => 8,
-            Column::RateIn | Column::RateOut | Column::Received | Column::Sent => 9,
+            Column::RateIn
+            | Column::RateOut
+            | Column::Received
+            | Column::Sent
+            | Column::Traffic => 9,
             Column::Command => 10,
             Column::State | Column::Value | Column::Threshold => 11,
             Column::Kind => 14,
@@ -252,7 +259,11 @@ impl Column {
             | Column::Kind
             | Column::Value => 0,
             Column::Command | Column::Subject => 1,
-            Column::Received | Column::Sent | Column::Connections | Column::Active => 2,
+            Column::Received
+            | Column::Sent
+            | Column::Traffic
+            | Column::Connections
+            | Column::Active => 2,
             Column::Protocol | Column::Pid => 3,
             Column::Trend | Column::Threshold => 4,
             Column::P50 | Column::Latency | Column::State => 5,

@@ -12,7 +12,7 @@ use crate::host::image;
 use crate::host::ran;
 
 /// Every command, with what it prints on standard output.
-const PRINTING: [&[&str]; 29] = [
+const PRINTING: [&[&str]; 30] = [
     &["stats"],
     &["stats", "--format", "json"],
     &["stats", "--format", "raw"],
@@ -26,6 +26,7 @@ const PRINTING: [&[&str]; 29] = [
     &["export"],
     &["export", "--format", "binary"],
     &["convert", "image.bin", "--to", "json"],
+    &["report"],
     &["audit"],
     &["stats", "--format", "prometheus"],
     &["connections", "--format", "jsonl"],

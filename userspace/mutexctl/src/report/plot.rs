@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Plots in SVG: bars and lines. Their colors are the style sheet's.
+
+use super::html::Text;
+
+const WIDTH: u32 = 720;
+
+/// A bar of a plot.
+pub struct Bar {
+    pub name: String,
+    pub value: u64,
+    /// What stands behind it.
+    pub label: String,
+}
+
+/// Horizontal bars, the longest as long as there is room.
+pub fn bars(what: &str, bars: &[Bar]) -> String {
+    const LINE: u32 = 24;
+    const NAMES: u32 = 190;
+    const LABELS: u32 = 110;
+
+    let height = LINE * u32::try_from(bars.len()).unwrap_or(0);
+    let most = bars.iter().map(|bar| bar.value).max().unwrap_or(0);
+    let mut svg = begin(what, height);
+    let mut y = 0;
+    for bar in bars {
+        let length = part(bar.value, most, WIDTH - NAMES - LABELS);
+        let (name, label) = (short(&bar.name, 26), &bar.label);
+        svg += &format!(
+            "<text class=\"end\" x=\"{}\" y=\"{}\">{}</text>",
+            NAMES - 8,
+            y + 17,
+            Text(&name)
+        );
+        svg += &format!(
+            "<rect class=\"a\" x=\"{NAMES}\" y=\"{}\" width=\"{length:.1}\" height=\"{}\"/>",
+            y + 4,
+            LINE - 8
+        );
+        svg += &format!(
+            "<text x=\"{:.1}\" y=\"{}\">{}</text>\n",
+            f64::from(NAMES) + length + 6.0,
+            y + 17,
+            Text(label)
+        );
+        y += LINE;
+    }
+    svg + "</svg>\n"
+}
+
+/// A line of a plot: what it is, and its value at each moment.
+pub struct Line {
+    pub name: &'static str,
+    pub values: Vec<u64>,
+}
+
+/// Lines over time, each moment at its place between the first and the last.
+pub fn lines(
+    what: &str,
+    times: &[u64],
+    ends: [&str; 2],
+    all: &[Line],
+    show: impl Fn(u64) -> String,
+) -> String {
+    const HEIGHT: u32 = 200;
+    const TOP: u32 = 24;
+    const BOTTOM: u32 = 24;
+
+    let most = all.iter().flat_map(|line| &line.values).copied().max().unwrap_or(0);
+    let (first, last) = (times.first().copied().unwrap_or(0), times.last().copied().unwrap_or(0));
+    let room = HEIGHT - TOP - BOTTOM;
+    let mut svg = begin(what, HEIGHT);
+    let base = HEIGHT - BOTTOM;
+    svg += &format!("<line class=\"axis\" x1=\"0\" y1=\"{base}\" x2=\"{WIDTH}\" y2=\"{base}\"/>");
+    svg += &format!("<line class=\"axis\" x1=\"0\" y1=\"{TOP}\" x2=\"{WIDTH}\" y2=\"{TOP}\"/>");
+    svg += &format!("<text x=\"0\" y=\"{}\">{}</text>", TOP - 6, Text(&show(most)));
+    svg += &format!("<text x=\"0\" y=\"{}\">{}</text>", HEIGHT - 6, Text(ends[0]));
+    svg += &format!(
+        "<text class=\"end\" x=\"{WIDTH}\" y=\"{}\">{}</text>\n",
+        HEIGHT - 6,
+        Text(ends[1])
+    );
+    for ((line, class), x) in all.iter().zip(["a", "b"]).zip([360, 540]) {
+        let mut points = String::new();
+        for (&time, &value) in times.iter().zip(&line.values) {
+            let x = part(time.saturating_sub(first), last - first, WIDTH);
+            let y = f64::from(base) - part(value, most, room);
+            points += &format!("{x:.1},{y:.1} ");
+        }
+        svg += &format!("<polyline class=\"{class}\" points=\"{}\"/>", points.trim_end());
+        svg += &format!(
+            "<rect class=\"{class}\" x=\"{x}\" y=\"8\" width=\"12\" height=\"6\"/>\
+             <text x=\"{}\" y=\"{}\">{}</text>\n",
+            x + 18,
+            TOP - 6,
+            Text(line.name)
+        );
+    }
+    svg + "</svg>\n"
+}
+
+fn begin(what: &str, height: u32) -> String {
+    let what = Text(what);
+    format!(
+        "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{what}\" \
+         xmlns=\"http://www.w3.org/2000/svg\"><title>{what}</title>\n"
+    )
+}
+
+/// As much of `room` as `value` is of `most`.
+fn part(value: u64, most: u64, room: u32) -> f64 {
+    if most == 0 {
+        return 0.0;
+    }
+    // In tenths of a unit, as they are written.
+    let tenths = u128::from(value) * u128::from(room) * 10 / u128::from(most);
+    u32::try_from(tenths).map_or(f64::from(room), |tenths| f64::from(tenths) / 10.0)
+}
+
+/// The text, or its beginning and a sign that there is more.
+fn short(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_as_long_as_values_are_large() {
+        assert_eq!([part(1, 4, 100), part(4, 4, 100), part(0, 0, 100)], [25.0, 100.0, 0.0]);
+        assert_eq!(part(u64::MAX, u64::MAX, 720), 720.0);
+        let bar = |name: &str, value| Bar { name: name.into(), value, label: "<b>".into() };
+        let svg = bars("x < y", &[bar("a", 2), bar(&"n".repeat(30), 1)]);
+        assert!(svg.contains("width=\"420.0\"") && svg.contains("width=\"210.0\""), "{svg}");
+        assert!(svg.contains("&lt;b&gt;") && svg.contains("aria-label=\"x &lt; y\""), "{svg}");
+        assert!(svg.contains(&format!("{}…<", "n".repeat(25))), "{svg}");
+    }
+
+    #[test]
+    fn lines_are_where_their_times_are() {
+        let line = Line { name: "in", values: vec![0, 10, 5] };
+        let svg =
+            lines("rates", &[100, 125, 200], ["then", "now"], &[line], |most| most.to_string());
+        assert!(svg.contains("points=\"0.0,176.0 180.0,24.0 720.0,100.0\""), "{svg}");
+    }
+}
