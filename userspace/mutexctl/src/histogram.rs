@@ -29,27 +29,29 @@ pub struct Bar {
 impl Histogram {
     /// Of the connection with that id.
     pub fn of_connection(latency: &[LatencyBuckets], id: u64) -> Self {
-        Self::of(latency, |some| is(some, "connection") && some.id == id)
+        Self::of(latency, "connection", |some| some == id)
     }
 
     /// Of the connections with these ids, which are in their order.
     pub fn of_connections(latency: &[LatencyBuckets], ids: &[u64]) -> Self {
-        Self::of(latency, |some| is(some, "connection") && ids.binary_search(&some.id).is_ok())
+        Self::of(latency, "connection", |id| ids.binary_search(&id).is_ok())
     }
 
     /// Of the fd with that id.
     pub fn of_fd(latency: &[LatencyBuckets], id: u64) -> Self {
-        Self::of(latency, |some| is(some, "fd") && some.id == id)
+        Self::of(latency, "fd", |some| some == id)
     }
 
     /// Of the whole host.
     pub fn of_host(latency: &[LatencyBuckets]) -> Self {
-        Self::of(latency, |some| is(some, "global"))
+        Self::of(latency, "global", |_| true)
     }
 
-    fn of(latency: &[LatencyBuckets], is_wanted: impl Fn(&LatencyBuckets) -> bool) -> Self {
+    fn of(latency: &[LatencyBuckets], scope: &str, is_wanted: impl Fn(u64) -> bool) -> Self {
         let mut histogram = Histogram::default();
-        for some in latency.iter().filter(|some| is_wanted(some)) {
+        let scope = (0..=u8::MAX).find(|&number| scope_name(number) == scope).map(u32::from);
+        let of_scope = latency.iter().filter(|some| Some(some.scope) == scope);
+        for some in of_scope.filter(|some| is_wanted(some.id)) {
             if let Some(octave) = histogram.0.get_mut(some.octave as usize) {
                 *octave = some.samples.iter().fold(*octave, |sum, &more| sum.saturating_add(more));
             }
@@ -88,10 +90,6 @@ fn from_ns(octave: usize) -> u64 {
         0 => 0,
         _ => 1u64.checked_shl(shift).map_or(u64::MAX, |factor| factor.saturating_mul(1000)),
     }
-}
-
-fn is(latency: &LatencyBuckets, scope: &str) -> bool {
-    u8::try_from(latency.scope).map_or("unknown", scope_name) == scope
 }
 
 #[cfg(test)]

@@ -35,13 +35,13 @@ pub fn table(columns: &[(&str, Align)], rows: &[Vec<String>]) -> String {
     };
     let mut html = String::from("<div class=\"scroll\"><table>\n<thead><tr>");
     for (name, align) in columns {
-        html += &format!("<th{}>{}</th>", class(align), Text(name));
+        html.extend([format!("<th{}>{}</th>", class(align), Text(name))]);
     }
     html += "</tr></thead>\n<tbody>\n";
     for row in rows {
         html += "<tr>";
         for (cell, (_, align)) in row.iter().zip(columns) {
-            html += &format!("<td{}>{}</td>", class(align), Text(cell));
+            html.extend([format!("<td{}>{}</td>", class(align), Text(cell))]);
         }
         html += "</tr>\n";
     }

@@ -48,7 +48,10 @@ pub fn page(sample: &Sample, timeline: Option<&Timeline>, top: usize) -> String 
         include_str!("style.css")
     );
     let remotes = listing(sample, View::Remotes, Column::Received);
-    html += &format!("<header>\n<h1>MUTEX report</h1>\n{}", paragraph(&what(sample, timeline)));
+    html.extend([format!(
+        "<header>\n<h1>MUTEX report</h1>\n{}",
+        paragraph(&what(sample, timeline))
+    )]);
     html += match sample.is_balanced(&remotes.sum) {
         Some(true) => "<p class=\"good\">The books balance: nothing is missing.</p>\n",
         Some(false) => "<p class=\"bad\">The books do NOT balance: see mutexctl audit.</p>\n",
@@ -329,9 +332,10 @@ fn trouble(sample: &Sample, top: usize) -> String {
             label: dropped.packets.to_string(),
         })
         .collect();
-    html += &match bars.is_empty() {
-        true => paragraph("The kernel has dropped nothing."),
-        false => plot::bars("packets dropped, by the kernel's reason", &bars),
+    html += &if bars.is_empty() {
+        paragraph("The kernel has dropped nothing.")
+    } else {
+        plot::bars("packets dropped, by the kernel's reason", &bars)
     };
     html
 }

@@ -27,23 +27,23 @@ pub fn bars(what: &str, bars: &[Bar]) -> String {
     for bar in bars {
         let length = part(bar.value, most, WIDTH - NAMES - LABELS);
         let (name, label) = (short(&bar.name, 26), &bar.label);
-        svg += &format!(
+        svg.extend([format!(
             "<text class=\"end\" x=\"{}\" y=\"{}\">{}</text>",
             NAMES - 8,
             y + 17,
             Text(&name)
-        );
-        svg += &format!(
+        )]);
+        svg.extend([format!(
             "<rect class=\"a\" x=\"{NAMES}\" y=\"{}\" width=\"{length:.1}\" height=\"{}\"/>",
             y + 4,
             LINE - 8
-        );
-        svg += &format!(
+        )]);
+        svg.extend([format!(
             "<text x=\"{:.1}\" y=\"{}\">{}</text>\n",
             f64::from(NAMES) + length + 6.0,
             y + 17,
             Text(label)
-        );
+        )]);
         y += LINE;
     }
     svg + "</svg>\n"
@@ -72,30 +72,34 @@ pub fn lines(
     let room = HEIGHT - TOP - BOTTOM;
     let mut svg = begin(what, HEIGHT);
     let base = HEIGHT - BOTTOM;
-    svg += &format!("<line class=\"axis\" x1=\"0\" y1=\"{base}\" x2=\"{WIDTH}\" y2=\"{base}\"/>");
-    svg += &format!("<line class=\"axis\" x1=\"0\" y1=\"{TOP}\" x2=\"{WIDTH}\" y2=\"{TOP}\"/>");
-    svg += &format!("<text x=\"0\" y=\"{}\">{}</text>", TOP - 6, Text(&show(most)));
-    svg += &format!("<text x=\"0\" y=\"{}\">{}</text>", HEIGHT - 6, Text(ends[0]));
-    svg += &format!(
+    svg.extend([format!(
+        "<line class=\"axis\" x1=\"0\" y1=\"{base}\" x2=\"{WIDTH}\" y2=\"{base}\"/>"
+    )]);
+    svg.extend([format!(
+        "<line class=\"axis\" x1=\"0\" y1=\"{TOP}\" x2=\"{WIDTH}\" y2=\"{TOP}\"/>"
+    )]);
+    svg.extend([format!("<text x=\"0\" y=\"{}\">{}</text>", TOP - 6, Text(&show(most)))]);
+    svg.extend([format!("<text x=\"0\" y=\"{}\">{}</text>", HEIGHT - 6, Text(ends[0]))]);
+    svg.extend([format!(
         "<text class=\"end\" x=\"{WIDTH}\" y=\"{}\">{}</text>\n",
         HEIGHT - 6,
         Text(ends[1])
-    );
+    )]);
     for ((line, class), x) in all.iter().zip(["a", "b"]).zip([360, 540]) {
         let mut points = String::new();
         for (&time, &value) in times.iter().zip(&line.values) {
             let x = part(time.saturating_sub(first), last - first, WIDTH);
             let y = f64::from(base) - part(value, most, room);
-            points += &format!("{x:.1},{y:.1} ");
+            points.extend([format!("{x:.1},{y:.1} ")]);
         }
-        svg += &format!("<polyline class=\"{class}\" points=\"{}\"/>", points.trim_end());
-        svg += &format!(
+        svg.extend([format!("<polyline class=\"{class}\" points=\"{}\"/>", points.trim_end())]);
+        svg.extend([format!(
             "<rect class=\"{class}\" x=\"{x}\" y=\"8\" width=\"12\" height=\"6\"/>\
              <text x=\"{}\" y=\"{}\">{}</text>\n",
             x + 18,
             TOP - 6,
             Text(line.name)
-        );
+        )]);
     }
     svg + "</svg>\n"
 }
@@ -132,8 +136,12 @@ mod tests {
 
     #[test]
     fn bars_are_as_long_as_values_are_large() {
-        assert_eq!([part(1, 4, 100), part(4, 4, 100), part(0, 0, 100)], [25.0, 100.0, 0.0]);
-        assert_eq!(part(u64::MAX, u64::MAX, 720), 720.0);
+        for (value, most, room, length) in
+            [(1, 4, 100, "25.0"), (4, 4, 100, "100.0"), (0, 0, 100, "0.0"), (1, 3, 1, "0.3")]
+        {
+            assert_eq!(format!("{:.1}", part(value, most, room)), length);
+        }
+        assert_eq!(format!("{:.1}", part(u64::MAX, u64::MAX, 720)), "720.0");
         let bar = |name: &str, value| Bar { name: name.into(), value, label: "<b>".into() };
         let svg = bars("x < y", &[bar("a", 2), bar(&"n".repeat(30), 1)]);
         assert!(svg.contains("width=\"420.0\"") && svg.contains("width=\"210.0\""), "{svg}");

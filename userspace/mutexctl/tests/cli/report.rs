@@ -35,7 +35,7 @@ fn tables(document: &Document<'_>, heading: &str) -> Vec<Vec<Vec<String>>> {
     let rows = |table: Node<'_, '_>| {
         let rows = table.descendants().filter(|node| node.has_tag_name("tr"));
         let cells = |row: Node<'_, '_>| {
-            row.children().filter(|node| node.is_element()).map(text).collect::<Vec<_>>()
+            row.children().filter(Node::is_element).map(text).collect::<Vec<_>>()
         };
         rows.map(cells).collect::<Vec<_>>()
     };
@@ -51,13 +51,8 @@ fn column(table: &[Vec<String>], name: &str) -> Vec<u64> {
 /// Many connections of processes that call themselves something else.
 fn evil() -> Image {
     let mut image = image();
-    let names: [&[u8]; 5] = [
-        b"<script>x()",
-        b"</td><b>&amp;",
-        b"\"'><img src=x",
-        b"\xef\xbf\xbe\x00",
-        b"\x1b[31m]]>",
-    ];
+    let names: [&[u8]; 5] =
+        [b"<script>x()", b"</td><b>&amp;", b"\"'><img src=x", b"\xef\xbf\xbe\x00", b"\x1b[31m]]>"];
     for (id, name) in (100..).zip(names) {
         let mut command = [0; 16];
         command[..name.len()].copy_from_slice(name);
@@ -84,9 +79,9 @@ fn text_is_nothing_but_text() {
     let html = host.output(&["report"]);
     let document = parsed(&html);
     let allowed = [
-        "html", "head", "meta", "title", "style", "body", "header", "main", "footer", "h1", "h2", "p",
-        "section", "div", "span", "strong", "small", "table", "thead", "tbody", "tr", "th", "td",
-        "svg", "text", "rect", "line", "polyline",
+        "html", "head", "meta", "title", "style", "body", "header", "main", "footer", "h1", "h2",
+        "p", "section", "div", "span", "strong", "small", "table", "thead", "tbody", "tr", "th",
+        "td", "svg", "text", "rect", "line", "polyline",
     ];
     for node in document.descendants().filter(Node::is_element) {
         let name = node.tag_name().name();
@@ -101,7 +96,8 @@ fn text_is_nothing_but_text() {
     for name in ["<script>x()", "</td><b>&amp;", "\"'><img src=x", "\u{fffd}[31m]]>", "<script>&"] {
         assert!(shown.contains(name), "{name}");
     }
-    let style = document.descendants().find(|node| node.has_tag_name("style")).expect("there is one");
+    let style =
+        document.descendants().find(|node| node.has_tag_name("style")).expect("there is one");
     assert!(!text(style).contains("url(") && !text(style).contains("@import"));
 }
 
