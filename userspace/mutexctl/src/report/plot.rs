@@ -17,7 +17,7 @@ pub struct Bar {
 /// Horizontal bars, the longest as long as there is room.
 pub fn bars(what: &str, bars: &[Bar]) -> String {
     const LINE: u32 = 24;
-    const NAMES: u32 = 190;
+    const NAMES: u32 = 240;
     const LABELS: u32 = 110;
 
     let height = LINE * u32::try_from(bars.len()).unwrap_or(0);
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(format!("{:.1}", part(u64::MAX, u64::MAX, 720)), "720.0");
         let bar = |name: &str, value| Bar { name: name.into(), value, label: "<b>".into() };
         let svg = bars("x < y", &[bar("a", 2), bar(&"n".repeat(30), 1)]);
-        assert!(svg.contains("width=\"420.0\"") && svg.contains("width=\"210.0\""), "{svg}");
+        assert!(svg.contains("width=\"370.0\"") && svg.contains("width=\"185.0\""), "{svg}");
         assert!(svg.contains("&lt;b&gt;") && svg.contains("aria-label=\"x &lt; y\""), "{svg}");
         assert!(svg.contains(&format!("{}…<", "n".repeat(25))), "{svg}");
     }
