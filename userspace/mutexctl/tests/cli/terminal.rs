@@ -13,6 +13,7 @@ use std::sync::mpsc;
 use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
@@ -91,8 +92,10 @@ impl Terminal {
 
     /// Waits until the screen is as it should be.
     pub fn wait(&mut self, what: &str, is_so: impl Fn(&vt100::Screen) -> bool) {
+        let end = Instant::now() + Self::PATIENCE;
         while !is_so(self.screen.screen()) {
-            let output = self.output.recv_timeout(Self::PATIENCE);
+            let left = end.saturating_duration_since(Instant::now());
+            let output = self.output.recv_timeout(left);
             let bytes = output.unwrap_or_else(|error| {
                 panic!("{what} does not come, {error}; there is\n{}", self.text())
             });

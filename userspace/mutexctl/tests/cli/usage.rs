@@ -25,7 +25,10 @@ fn misused(args: &[&str], sentence: &str) {
 
 #[test]
 fn what_makes_no_sense_is_said() {
-    misused(&["exprot"], "unrecognized subcommand 'exprot'; a similar subcommand exists: 'export'");
+    misused(
+        &["conections"],
+        "unrecognized subcommand 'conections'; a similar subcommand exists: 'connections'",
+    );
     misused(
         &["stats", "--frmat", "json"],
         "unexpected argument '--frmat' found; a similar argument exists: '--format'",
