@@ -534,8 +534,8 @@ mod tests {
             "the following required arguments were not provided: --to <TO> <FILE>"
         );
         assert_eq!(
-            error(&["mutexctl", "conections"]),
-            "unrecognized subcommand 'conections'; a similar subcommand exists: 'connections'"
+            error(&["mutexctl", "audti"]),
+            "unrecognized subcommand 'audti'; a similar subcommand exists: 'audit'"
         );
     }
 }

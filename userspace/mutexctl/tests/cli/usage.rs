@@ -25,10 +25,7 @@ fn misused(args: &[&str], sentence: &str) {
 
 #[test]
 fn what_makes_no_sense_is_said() {
-    misused(
-        &["conections"],
-        "unrecognized subcommand 'conections'; a similar subcommand exists: 'connections'",
-    );
+    misused(&["audti"], "unrecognized subcommand 'audti'; a similar subcommand exists: 'audit'");
     misused(
         &["stats", "--frmat", "json"],
         "unexpected argument '--frmat' found; a similar argument exists: '--format'",
