@@ -67,12 +67,12 @@ impl Timeline {
             let rate = u128::from(since(before, now)) * 1_000_000_000 / u128::from(elapsed);
             u64::try_from(rate).unwrap_or(u64::MAX)
         };
-        let (old, new) = (&before.totals_after, &now.totals_after);
+        let (earlier, later) = (&before.totals_after, &now.totals_after);
         self.times.push(header.time_ns);
-        self.received.push(rate(old.received.bytes, new.received.bytes));
-        self.sent.push(rate(old.sent.bytes, new.sent.bytes));
-        let (old, new) = (&before.quality, &now.quality);
-        self.retransmitted.push(since(old.retransmitted_packets, new.retransmitted_packets));
-        self.drops.push(since(old.drops, new.drops));
+        self.received.push(rate(earlier.received.bytes, later.received.bytes));
+        self.sent.push(rate(earlier.sent.bytes, later.sent.bytes));
+        let (earlier, later) = (&before.quality, &now.quality);
+        self.retransmitted.push(since(earlier.retransmitted_packets, later.retransmitted_packets));
+        self.drops.push(since(earlier.drops, later.drops));
     }
 }

@@ -168,7 +168,7 @@ impl Row<'_> {
             (Column::Severity, Row::Alert(alert)) => alert.severity.into(),
             (Column::Kind, Row::Alert(alert)) => alert.kind.into(),
             (Column::Subject, Row::Alert(alert)) => {
-                u128::from(alert.scope) << 64 | u128::from(alert.subject)
+                (u128::from(alert.scope) << 64) | u128::from(alert.subject)
             }
             // What is unknown comes last where the largest come first.
             _ => self.number(column).map_or(0, |number| u128::from(number) + 1),
