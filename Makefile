@@ -52,9 +52,6 @@ debug: ## all scenarios on kernels that look for bugs, one with two processors (
 fuzz: ## parsers and decoders, fed by a fuzzer for five minutes; goes on where the last one stopped
 	@tests/fuzz/run --seconds 60 $(ARGS)
 
-debug: ## all scenarios on kernels that look for bugs, one with two processors (hours on two cores)
-	@scripts/test debug-all debug-smp
-
 bench: ## what it costs, beside everybody else (25 minutes; ARGS=--quick takes five)
 	@tests/bench/run $(ARGS)
 
