@@ -149,7 +149,8 @@ def resolve(client, server, address, queries=12):
 
 def ping(client, server, address, number=10, size=56):
     """Echoes; packets, bytes and payload each way, of all pings of that address together."""
-    said = client.sh("ping", "-n", "-c", number, "-i", "0.02", "-s", size, address)
+    # ping waits for the last answer as long as its interval, so that is long, and all go at once.
+    said = client.sh("ping", "-n", "-c", number, "-l", number, "-i", 60, "-s", size, address)
     transmitted, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", said).groups())
     version = family(address)
     headers = 20 if version == 4 else 40
