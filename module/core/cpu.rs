@@ -176,3 +176,23 @@ impl Place<'_> {
         newer.store(self.tag | (u64::from(record) + 1), Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::prelude::v1::*;
+
+    #[test]
+    fn a_set_remembers_the_last_two() {
+        let cache = Cache::default();
+        let place = |ports: u64| cache.place(&Key([0, 1, 0, 2, ports, 17])).expect("there is one");
+        let same_set = |ports: &u64| core::ptr::eq(place(*ports).set, place(0).set);
+        let ports: Vec<u64> = (0..100_000).filter(same_set).take(3).collect();
+        assert!(ports.iter().all(|ports| place(*ports).record().is_none()));
+        for (record, ports) in (0..).zip(&ports) {
+            place(*ports).remember(record);
+        }
+        let found: Vec<_> = ports.iter().map(|ports| place(*ports).record()).collect();
+        assert_eq!(found, [None, Some(1), Some(2)]);
+    }
+}
