@@ -60,6 +60,22 @@ fn it_can_be_used() {
 }
 
 #[test]
+fn a_key_pressed_while_the_window_changes_is_not_lost() {
+    let host = Host::new();
+    let mut terminal = top(&host, &[]);
+    terminal.shows("total = host");
+    for lines in (20..24).cycle().take(40) {
+        for (key, view) in [("2", "[2 fds]"), ("1", "[1 connections]")] {
+            terminal.resize(80, lines);
+            terminal.press(key);
+            terminal.shows(view);
+        }
+    }
+    terminal.press("q");
+    assert_eq!(terminal.end().code(), Some(0));
+}
+
+#[test]
 fn a_signal_leaves_the_terminal_whole() {
     for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
         let host = Host::new();
