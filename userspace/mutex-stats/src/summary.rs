@@ -12,6 +12,7 @@ use crate::Part;
 use crate::Stats;
 use crate::Visitor;
 use crate::formats::Exposition;
+use crate::formats::Families;
 use crate::formats::write_metrics;
 
 /// Takes an image and keeps what it says of the host as a whole; memory does not grow with its
@@ -82,6 +83,8 @@ impl<W: Write> Visitor for Metrics<W> {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        write_metrics(&mut self.output, self.exposition, &self.summary.stats())
+        let mut families = Families::new(&mut self.output, self.exposition);
+        write_metrics(&mut families, &self.summary.stats())?;
+        families.finish().map(drop)
     }
 }

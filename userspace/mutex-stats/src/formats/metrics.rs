@@ -2,54 +2,20 @@
 
 //! The host's numbers as metrics: Prometheus' text format 0.0.4, and `OpenMetrics` 1.0.
 
-use std::fmt;
 use std::io;
 use std::io::Write;
 
+use super::Families;
+use super::Kind;
+use super::Number;
 use crate::Stats;
-
-/// Which of the two formats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exposition {
-    /// Prometheus' text format, version 0.0.4.
-    Prometheus,
-    /// `OpenMetrics` text, version 1.0.
-    OpenMetrics,
-}
-
-impl Exposition {
-    /// What HTTP calls it.
-    #[must_use]
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Exposition::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
-            Exposition::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Type {
-    Counter,
-    Gauge,
-}
 
 /// A family of metrics: its name without the suffix that counters have, and where its numbers are.
 struct Family {
     name: &'static str,
-    kind: Type,
-    unit: Unit,
+    kind: Kind,
     help: &'static str,
     from: From,
-}
-
-/// What a family's numbers are counted in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Unit {
-    None,
-    Bytes,
-    /// Of nanoseconds.
-    Seconds,
 }
 
 /// Which of the kernel's keys a family is made of.
@@ -63,19 +29,11 @@ enum From {
 }
 
 const fn counter(name: &'static str, from: From, help: &'static str) -> Family {
-    Family { name, kind: Type::Counter, unit: Unit::None, help, from }
+    Family { name, kind: Kind::Counter, help, from }
 }
 
 const fn gauge(name: &'static str, from: From, help: &'static str) -> Family {
-    Family { name, kind: Type::Gauge, unit: Unit::None, help, from }
-}
-
-const fn bytes(family: Family) -> Family {
-    Family { unit: Unit::Bytes, ..family }
-}
-
-const fn seconds(family: Family) -> Family {
-    Family { unit: Unit::Seconds, ..family }
+    Family { name, kind: Kind::Gauge, help, from }
 }
 
 macro_rules! directions {
@@ -95,12 +53,12 @@ macro_rules! directions {
 const FAMILIES: [Family; 45] = [
     counter("mutex_packets", directions!("", "packets"), "Packets, as on the wire."),
     counter("mutex_buffers", directions!("", "buffers"), "Socket buffers, super-packets as one."),
-    bytes(counter("mutex_traffic_bytes", directions!("", "bytes"), "IP bytes, headers included.")),
-    bytes(counter(
+    counter("mutex_traffic_bytes", directions!("", "bytes"), "IP bytes, headers included."),
+    counter(
         "mutex_payload_bytes",
         directions!("", "payload"),
         "Bytes that the transport carried, retransmissions included.",
-    )),
+    ),
     counter(
         "mutex_closed_packets",
         directions!("closed_", "packets"),
@@ -111,16 +69,16 @@ const FAMILIES: [Family; 45] = [
         directions!("closed_", "buffers"),
         "Socket buffers of connections that are no longer listed.",
     ),
-    bytes(counter(
+    counter(
         "mutex_closed_bytes",
         directions!("closed_", "bytes"),
         "IP bytes of connections that are no longer listed.",
-    )),
-    bytes(counter(
+    ),
+    counter(
         "mutex_closed_payload_bytes",
         directions!("closed_", "payload"),
         "Payload of connections that are no longer listed.",
-    )),
+    ),
     counter(
         "mutex_untracked_packets",
         From::Between("untracked_", "_packets", "reason"),
@@ -131,17 +89,17 @@ const FAMILIES: [Family; 45] = [
         From::Between("untracked_", "_buffers", "reason"),
         "Socket buffers that belong to no connection, all directions together.",
     ),
-    bytes(counter(
+    counter(
         "mutex_untracked_bytes",
         From::Between("untracked_", "_bytes", "reason"),
         "IP bytes that belong to no connection, all directions together.",
-    )),
-    bytes(counter(
+    ),
+    counter(
         "mutex_untracked_payload_bytes",
         From::Between("untracked_", "_payload", "reason"),
         "Payload that belongs to no connection, all directions together.",
-    )),
-    seconds(gauge("mutex_uptime_seconds", From::Key("uptime_ns"), "Since the module was loaded.")),
+    ),
+    gauge("mutex_uptime_seconds", From::Key("uptime_ns"), "Since the module was loaded."),
     gauge("mutex_connections", From::Key("connections_active"), "Connections that are open."),
     counter("mutex_connections_opened", From::Key("connections_total"), "Connections opened."),
     counter("mutex_connections_ended", From::Key("connections_closed"), "Connections ended."),
@@ -177,12 +135,8 @@ const FAMILIES: [Family; 45] = [
         From::Keys("table", &[("table_high_water", "connections"), ("fd_table_high_water", "fds")]),
         "The most records of a table that were ever in use.",
     ),
-    bytes(gauge("mutex_memory_bytes", From::Key("memory_bytes"), "Memory of the tables.")),
-    bytes(gauge(
-        "mutex_connection_memory_bytes",
-        From::Key("connection_bytes"),
-        "Memory a connection.",
-    )),
+    gauge("mutex_memory_bytes", From::Key("memory_bytes"), "Memory of the tables."),
+    gauge("mutex_connection_memory_bytes", From::Key("connection_bytes"), "Memory a connection."),
     gauge("mutex_under_pressure", From::Key("under_pressure"), "1 while records are scarce."),
     counter(
         "mutex_latency_unplaced",
@@ -203,7 +157,7 @@ const FAMILIES: [Family; 45] = [
         "Events that a monitor was too slow for.",
     ),
     counter("mutex_latency_samples", From::Key("latency_samples"), "Samples of latency."),
-    seconds(gauge(
+    gauge(
         "mutex_latency_seconds",
         From::Keys(
             "statistic",
@@ -218,17 +172,17 @@ const FAMILIES: [Family; 45] = [
             ],
         ),
         "Latency of all samples; percentiles are within 6 %.",
-    )),
+    ),
     counter(
         "mutex_retransmitted_packets",
         From::Key("retransmitted_packets"),
         "Segments that TCP sent again.",
     ),
-    bytes(counter(
+    counter(
         "mutex_retransmitted_bytes",
         From::Key("retransmitted_bytes"),
         "Payload in segments that TCP sent again.",
-    )),
+    ),
     counter(
         "mutex_retransmissions_failed",
         From::Key("retransmissions_failed"),
@@ -272,47 +226,27 @@ const FAMILIES: [Family; 45] = [
 ///
 /// # Errors
 ///
-/// Whatever `output`, which should be buffered, gives.
-pub fn write_metrics(
-    mut output: impl Write,
-    exposition: Exposition,
-    stats: &Stats,
-) -> io::Result<()> {
+/// Whatever the output gives.
+pub fn write_metrics<W: Write>(families: &mut Families<W>, stats: &Stats) -> io::Result<()> {
     for family in &FAMILIES {
         let samples = samples(family, stats);
         if samples.is_empty() {
             continue;
         }
-        let counter = if family.kind == Type::Counter { "_total" } else { "" };
-        let is_open = exposition == Exposition::OpenMetrics;
-        // OpenMetrics names the family, Prometheus the sample.
-        let suffix = if is_open { "" } else { counter };
-        let kind = if family.kind == Type::Counter { "counter" } else { "gauge" };
-        writeln!(output, "# HELP {}{suffix} {}", family.name, family.help)?;
-        writeln!(output, "# TYPE {}{suffix} {kind}", family.name)?;
-        match family.unit {
-            Unit::Bytes if is_open => writeln!(output, "# UNIT {} bytes", family.name)?,
-            Unit::Seconds if is_open => writeln!(output, "# UNIT {} seconds", family.name)?,
-            _ => {}
-        }
+        families.family(family.name, family.kind, family.help)?;
         for (label, value) in samples {
-            write!(output, "{}{counter}", family.name)?;
-            if let Some((name, text)) = label {
-                write!(output, "{{{name}=\"{}\"}}", Escaped(text))?;
-            }
-            match family.unit {
-                Unit::Seconds => writeln!(output, " {}", Seconds(value))?,
-                _ => writeln!(output, " {value}")?,
-            }
+            let value = if family.name.ends_with("_seconds") {
+                Number::Nanoseconds(value)
+            } else {
+                Number::Integer(value)
+            };
+            families.sample(label.as_slice(), value)?;
         }
     }
-    if exposition == Exposition::OpenMetrics {
-        writeln!(output, "# EOF")?;
-    }
-    output.flush()
+    Ok(())
 }
 
-type Sample<'a> = (Option<(&'static str, &'a str)>, u64);
+type Sample<'a> = (Option<(&'a str, &'a str)>, u64);
 
 fn samples<'a>(family: &Family, stats: &'a Stats) -> Vec<Sample<'a>> {
     let no_latency = stats.get("latency_samples").unwrap_or(0) == 0;
@@ -332,45 +266,16 @@ fn samples<'a>(family: &Family, stats: &'a Stats) -> Vec<Sample<'a>> {
     }
 }
 
-/// Shows nanoseconds as seconds. Exact.
-struct Seconds(u64);
-
-impl fmt::Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, rest) = (self.0 / 1_000_000_000, self.0 % 1_000_000_000);
-        if rest == 0 {
-            return write!(f, "{seconds}");
-        }
-        let digits = format!("{rest:09}");
-        write!(f, "{seconds}.{}", digits.trim_end_matches('0'))
-    }
-}
-
-/// Shows the value of a label, with what would end it escaped.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            match c {
-                '\\' => f.write_str("\\\\")?,
-                '"' => f.write_str("\\\"")?,
-                '\n' => f.write_str("\\n")?,
-                c => write!(f, "{c}")?,
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::Exposition;
 
     fn text(exposition: Exposition, stats: &str) -> String {
         let stats = Stats::parse(stats).expect("it is the kernel's text");
-        let mut text = Vec::new();
-        write_metrics(&mut text, exposition, &stats).expect("a vector takes everything");
+        let mut families = Families::new(Vec::new(), exposition);
+        write_metrics(&mut families, &stats).expect("a vector takes everything");
+        let text = families.finish().expect("a vector takes everything");
         String::from_utf8(text).expect("it is text")
     }
 
@@ -414,13 +319,5 @@ mod tests {
              # UNIT mutex_traffic_bytes bytes\n\
              mutex_traffic_bytes_total{direction=\"sent\"} 5\n# EOF\n"
         );
-    }
-
-    #[test]
-    fn values_are_exact_and_labels_end_where_they_should() {
-        for (ns, text) in [(0, "0"), (1, "0.000000001"), (u64::MAX, "18446744073.709551615")] {
-            assert_eq!(Seconds(ns).to_string(), text);
-        }
-        assert_eq!(Escaped("a\"b\\c\nd").to_string(), "a\\\"b\\\\c\\nd");
     }
 }

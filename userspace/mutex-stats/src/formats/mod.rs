@@ -6,6 +6,7 @@
 mod binary;
 mod bytes;
 mod csv;
+mod families;
 mod json;
 mod json_lines;
 mod metrics;
@@ -16,12 +17,15 @@ mod rows;
 pub use binary::Binary;
 pub use csv::Csv;
 pub use csv::Table;
+pub use families::Exposition;
+pub use families::Families;
+pub use families::Kind;
+pub use families::Number;
 pub use json::Json;
 pub use json::Section;
 pub use json::stats_as_json;
 pub use json_lines::JsonLines;
 pub use json_lines::event_as_json;
-pub use metrics::Exposition;
 pub use metrics::write_metrics;
 #[cfg(feature = "parquet")]
 pub use parquet::Parquet;

@@ -14,6 +14,7 @@ use mutex_stats::Traffic;
 use mutex_stats::formats::Binary;
 use mutex_stats::formats::Csv;
 use mutex_stats::formats::Exposition;
+use mutex_stats::formats::Families;
 use mutex_stats::formats::Json;
 use mutex_stats::formats::JsonLines;
 use mutex_stats::formats::Section;
@@ -170,9 +171,9 @@ fn json_of_lines(bytes: &[u8]) -> Value {
 
 /// What metrics tell of the host, by name and label; sums wrap, as counters do.
 fn sums_of_metrics(image: &Image, exposition: Exposition) -> BTreeMap<String, u64> {
-    let mut text = Vec::new();
-    write_metrics(&mut text, exposition, &Stats::of_image(image))
-        .expect("a vector takes everything");
+    let mut families = Families::new(Vec::new(), exposition);
+    write_metrics(&mut families, &Stats::of_image(image)).expect("a vector takes everything");
+    let text = families.finish().expect("a vector takes everything");
     let text = String::from_utf8(text).expect("it is text");
     let mut sums = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {

@@ -11,6 +11,7 @@ use mutex_stats::Stats;
 use mutex_stats::Summary;
 use mutex_stats::Traffic;
 use mutex_stats::formats::Exposition;
+use mutex_stats::formats::Families;
 use mutex_stats::formats::stats_as_json;
 use mutex_stats::formats::write_metrics;
 
@@ -43,12 +44,18 @@ pub fn run(source: &Source, format: StatsFormat, output: Option<&Path>) -> Resul
         match format {
             StatsFormat::Raw => output.write_all(text.as_bytes()),
             StatsFormat::Json => stats_as_json(output, &stats),
-            StatsFormat::Prometheus => write_metrics(output, Exposition::Prometheus, &stats),
-            StatsFormat::Openmetrics => write_metrics(output, Exposition::OpenMetrics, &stats),
+            StatsFormat::Prometheus => metrics(output, Exposition::Prometheus, &stats),
+            StatsFormat::Openmetrics => metrics(output, Exposition::OpenMetrics, &stats),
             StatsFormat::Table => tables(output, &stats),
         }
         .map_err(|error| Failure::writing(&target, &error))
     })
+}
+
+fn metrics(output: &mut impl Write, exposition: Exposition, stats: &Stats) -> io::Result<()> {
+    let mut families = Families::new(output, exposition);
+    write_metrics(&mut families, stats)?;
+    families.finish().map(drop)
 }
 
 /// Numbers that stand for themselves, then traffic with its counters in columns, then drops by
