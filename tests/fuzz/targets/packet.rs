@@ -131,7 +131,7 @@ fuzz_target!(|input: &[u8]| {
             headers: 0,
         });
         let buffer = Buffer {
-            direction: Direction::ALL[usize::from(how >> 1 & 3).min(2)],
+            direction: Direction::ALL[usize::from((how >> 1) & 3).min(2)],
             family,
             bytes: packet,
             length,
