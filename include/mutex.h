@@ -353,6 +353,8 @@ struct mutex_status {
 	__u64 monitors;			/* open now */
 	__u64 events_produced;		/* for all monitors since the module was loaded */
 	__u64 events_lost;		/* of those, that a monitor was too slow for */
+	__u64 packet_monitors;		/* open now, and want packets: while it is 0, packets go by
+					 * without looking for monitors, by the static key's count */
 };
 
 /* What /proc/mutex/events begins with, once for each open. Events follow, each
@@ -474,7 +476,7 @@ MUTEX_SIZE(struct mutex_latency_buckets, 80);
 MUTEX_SIZE(struct mutex_alert, 112);
 MUTEX_SIZE(struct mutex_connection, 360);
 MUTEX_SIZE(struct mutex_fd, 312);
-MUTEX_SIZE(struct mutex_status, 200);
+MUTEX_SIZE(struct mutex_status, 208);
 MUTEX_SIZE(struct mutex_end, 24);
 MUTEX_SIZE(struct mutex_events_header, 40);
 MUTEX_SIZE(struct mutex_event, 32);

@@ -17,6 +17,7 @@ use mutex_core::monitor::Slot;
 
 use crate::sys::host;
 use crate::sys::memory::Zeroed;
+use crate::sys::netfilter::PacketWatch;
 use crate::sys::probes;
 use crate::sys::proc;
 use crate::sys::rcu::Places;
@@ -152,5 +153,9 @@ impl System for Watchers {
             sums.2 += counts.lost;
         });
         sums
+    }
+
+    fn packet_watchers(&self) -> u64 {
+        PacketWatch::count()
     }
 }

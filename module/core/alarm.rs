@@ -41,6 +41,9 @@ pub trait System {
     /// many of these they were too slow for.
     fn watchers(&self) -> (u64, u64, u64);
 
+    /// How many of them want packets, as what decides on the packet path has it.
+    fn packet_watchers(&self) -> u64;
+
     /// The name of a drop reason, zeros if it has none.
     fn drop_name(&self, reason: u32) -> [u8; MUTEX_DROP_NAME_SIZE as usize];
 }
@@ -64,6 +67,10 @@ impl System for Unwatched {
 
     fn watchers(&self) -> (u64, u64, u64) {
         (0, 0, 0)
+    }
+
+    fn packet_watchers(&self) -> u64 {
+        0
     }
 
     fn drop_name(&self, _: u32) -> [u8; MUTEX_DROP_NAME_SIZE as usize] {

@@ -803,6 +803,7 @@ impl<M: Memory> Engine<M> {
         let bytes = records as u64 + self.index.bytes() as u64;
         status.connection_bytes = bytes.div_ceil(status.table_size.max(1));
         (status.monitors, status.events_produced, status.events_lost) = self.system.watchers();
+        status.packet_monitors = self.system.packet_watchers();
         status.alerts_raised = self.alerts.raised();
         status.alerts_overwritten = self.alerts.overwritten();
         status.under_pressure = self.is_under_pressure().into();

@@ -169,7 +169,7 @@ impl fmt::Display for Command<'_> {
 const STATUS_BEFORE_TRAFFIC: usize = 17;
 
 /// The scalars of `stats` that are the module's own, with their names.
-pub fn status_fields(status: &mutex_status) -> [(&'static str, u64); 25] {
+pub fn status_fields(status: &mutex_status) -> [(&'static str, u64); 26] {
     [
         ("uptime_ns", status.uptime_ns),
         ("connections_active", status.connections_active),
@@ -196,6 +196,7 @@ pub fn status_fields(status: &mutex_status) -> [(&'static str, u64); 25] {
         ("monitors", status.monitors),
         ("events_produced", status.events_produced),
         ("events_lost", status.events_lost),
+        ("packet_monitors", status.packet_monitors),
     ]
 }
 
@@ -700,13 +701,13 @@ mod tests {
         let mut text = String::new();
         let mut dropped = mutex_drop { reason: 17, packets: 5, ..Default::default() };
         dropped.name[..8].copy_from_slice(b"TCP_CSUM");
-        let status = mutex_status { events_lost: 3, ..Default::default() };
+        let status = mutex_status { events_lost: 3, packet_monitors: 1, ..Default::default() };
         let none = Totals::ZERO;
         stats(&mut text, &status, &none, &none, |_| none, &quality, [dropped])
             .expect("a string takes everything");
         let old = text.find("\nuntracked_policy_payload 0\nconnections_early 0\n");
         assert!(old.is_some(), "{text}");
-        assert!(text.contains("\nevents_lost 3\nlatency_samples 0\n"), "{text}");
+        assert!(text.contains("\nevents_lost 3\npacket_monitors 1\nlatency_samples 0\n"), "{text}");
         assert!(text.ends_with("\npeak_out 6\ndrop_tcp_csum 5\n"), "{text}");
     }
 

@@ -466,6 +466,9 @@ unsafe extern "C" {
     pub fn mutex_watch_packets(watch: bool);
 }
 unsafe extern "C" {
+    pub fn mutex_packet_watches() -> __u32;
+}
+unsafe extern "C" {
     pub fn mutex_may_log() -> bool;
 }
 unsafe extern "C" {

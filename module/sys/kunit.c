@@ -183,12 +183,16 @@ static void hooks_see_both_ends(struct kunit *test)
 
 static void hooks_switch_to_watched(struct kunit *test)
 {
+	KUNIT_EXPECT_EQ(test, mutex_packet_watches(), 0);
 	mutex_watch_packets(true);
 	mutex_watch_packets(true);
+	KUNIT_EXPECT_EQ(test, mutex_packet_watches(), 2);
 	mutex_watch_packets(false);
+	KUNIT_EXPECT_EQ(test, mutex_packet_watches(), 1);
 	KUNIT_EXPECT_EQ(test, send_datagram(&init_net), 0);
 	KUNIT_EXPECT_TRUE(test, wait_until(atomic_read(&hooked.watched) >= 2));
 	mutex_watch_packets(false);
+	KUNIT_EXPECT_EQ(test, mutex_packet_watches(), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&hooked.out), 0);
 	KUNIT_EXPECT_EQ(test, send_datagram(&init_net), 0);
 	KUNIT_EXPECT_TRUE(test, wait_until(atomic_read(&hooked.in) == 1));

@@ -213,6 +213,12 @@ impl PacketWatch {
         unsafe { bindings::mutex_watch_packets(true) };
         PacketWatch(())
     }
+
+    /// How many live, by the key that switches the hooks.
+    pub(crate) fn count() -> u64 {
+        // SAFETY: Reads a counter; may be called anywhere.
+        unsafe { bindings::mutex_packet_watches() }.into()
+    }
 }
 
 impl Drop for PacketWatch {

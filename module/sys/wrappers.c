@@ -156,6 +156,11 @@ void mutex_watch_packets(bool watch)
 		static_branch_dec(&packets_watched);
 }
 
+u32 mutex_packet_watches(void)
+{
+	return static_key_count(&packets_watched.key);
+}
+
 /* Apart, so that other packets need no room for the copy. */
 static noinline void deliver_scattered(struct mutex_view *view)
 {

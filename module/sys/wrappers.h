@@ -206,6 +206,8 @@ bool mutex_may_administer(void);
 void mutex_current(__u32 *pid, __u32 *uid, __u8 command[16]);
 /* Lets hooks know whether anybody watches packets; pairs. May sleep. */
 void mutex_watch_packets(bool watch);
+/* How many do, by the static key: while it is 0, hooks do not look. */
+__u32 mutex_packet_watches(void);
 /* True at most ten times in five seconds. */
 bool mutex_may_log(void);
 /* RCU read sides of one's own. */

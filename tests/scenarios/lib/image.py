@@ -55,9 +55,9 @@ STATUS_FIELDS = [
     "fds_total", "fds_untracked", "cache_hits", "cache_misses", "table_size", "table_used",
     "table_high_water", "fd_table_size", "fd_table_used", "fd_table_high_water", "memory_bytes",
     "connection_bytes", "connections_early", "under_pressure", "latency_unplaced", "alerts_raised",
-    "alerts_overwritten", "monitors", "events_produced", "events_lost",
+    "alerts_overwritten", "monitors", "events_produced", "events_lost", "packet_monitors",
 ]
-STATUS_RECORD = struct.Struct("<25Q")
+STATUS_RECORD = struct.Struct("<26Q")
 TOTALS_RECORD = struct.Struct("<16Q")
 CONNECTION_RECORD = struct.Struct("<6Q16s16sHHIIIIIBBBBI8Q20Q6I")
 FD_RECORD = struct.Struct("<5QIIIBBH16sQQ8Q20Q")

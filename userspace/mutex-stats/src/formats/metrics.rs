@@ -50,7 +50,7 @@ macro_rules! directions {
     };
 }
 
-const FAMILIES: [Family; 45] = [
+const FAMILIES: [Family; 46] = [
     counter("mutex_packets", directions!("", "packets"), "Packets, as on the wire."),
     counter("mutex_buffers", directions!("", "buffers"), "Socket buffers, super-packets as one."),
     counter("mutex_traffic_bytes", directions!("", "bytes"), "IP bytes, headers included."),
@@ -150,6 +150,11 @@ const FAMILIES: [Family; 45] = [
         "Alerts that nobody can read any more.",
     ),
     gauge("mutex_monitors", From::Key("monitors"), "Open files of events."),
+    gauge(
+        "mutex_packet_monitors",
+        From::Key("packet_monitors"),
+        "Open files of events that want packets.",
+    ),
     counter("mutex_events_produced", From::Key("events_produced"), "Events for all monitors."),
     counter(
         "mutex_events_lost",
