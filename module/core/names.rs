@@ -32,6 +32,7 @@ pub fn protocol_name(number: u8) -> Option<&'static str> {
 }
 
 /// Shows a protocol by name, or by number where it has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Protocol(pub u8);
 
 impl fmt::Display for Protocol {

@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::Kind;
+use crate::reporter::Guid;
 
 /// Why something could not be read or written. No sentence names the image's file: that is for the
 /// caller, who knows it.
@@ -184,6 +185,25 @@ pub enum Error {
     /// The module has been unloaded while one of its files was open.
     #[error("MUTEX was unloaded")]
     Unloaded,
+
+    /// A text is no GUID.
+    #[error("`{}` is no GUID: expected is one such as 6ba7b810-9dad-11d1-80b4-00c04fd430c8", .0.escape_debug())]
+    Guid(
+        /// The text.
+        String,
+    ),
+    /// There is a reporter with that GUID.
+    #[error("a reporter is registered as {0} already")]
+    ReporterRegistered(
+        /// The GUID.
+        Guid,
+    ),
+    /// There is no reporter with that GUID.
+    #[error("no reporter is registered as {0}")]
+    ReporterUnknown(
+        /// The GUID.
+        Guid,
+    ),
 
     /// The kernel's text is not as it should be.
     #[error("line {line} is not as expected: {what}")]

@@ -5,6 +5,8 @@
 use std::fs;
 use std::io;
 use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use mutex_core::abi::MUTEX_EVENT_ALERT;
@@ -158,6 +160,13 @@ pub struct Events {
     proc: Proc,
     decoder: Decoder,
     buffer: Vec<u8>,
+}
+
+/// To wait for events together with something else: it is readable when there are some.
+impl AsFd for Events {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
 }
 
 impl Events {

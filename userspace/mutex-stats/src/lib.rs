@@ -12,6 +12,7 @@
 //! - [`Selection`] keeps the records that a [`Filter`] fits, by a [`Sort`], with their owners;
 //!   [`Column`] shows their fields, [`Aggregate`] adds them up, [`Diff`] compares two images.
 //! - [`Events`] is a monitor: what happens, as it happens. [`Mapping`] shows the live records.
+//! - [`reporter`] calls whoever is registered for each packet, and meters connections.
 //! - [`Recorder`] appends images to a [`Recording`].
 //! - [`Image`] is a whole image in memory, to look around in and to write one with.
 //! - [`Writer`] makes images, [`Stats`] and [`Columns`] understand the kernel's text.
@@ -53,6 +54,7 @@ mod proc;
 mod reader;
 mod recording;
 mod records;
+pub mod reporter;
 mod selection;
 mod settings;
 mod stats;
