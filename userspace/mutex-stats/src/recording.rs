@@ -586,6 +586,39 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_whose_payload_was_changed_is_not_handed_on() {
+        let folder = tempfile::tempdir().expect("there is room");
+        let mut recorder =
+            Recorder::new(folder.path(), Retention::default()).expect("there is room");
+        append(&mut recorder, &image(100, 1));
+        let path = files(folder.path()).expect("it is there").remove(0);
+        let whole = fs::read(&path).expect("it is there");
+        // The image would notice most of it, too; what is read here are the bytes alone.
+        for at in [HEADER + FRAME, HEADER + FRAME + 50, whole.len() - 1] {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            fs::write(&path, &changed).expect("there is room");
+            let recording = Recording::open(folder.path()).expect("it is a recording");
+            let mut input = recording.read(recording.images()[0]).expect("it is there");
+            let mut bytes = Vec::new();
+            let error = input.read_to_end(&mut bytes).expect_err("it is damaged");
+            assert_eq!((error.kind(), bytes.len()), (io::ErrorKind::InvalidData, 0), "{at}");
+        }
+        // A whole image in the place of another one: its own checksums are right, only the frame's is not.
+        let other = bytes(&image(100, 2));
+        let mut frame = Frame::from_bytes(
+            whole[HEADER..HEADER + FRAME].try_into().expect("it is as long as that"),
+        )
+        .expect("it is a frame");
+        frame.length = u32::try_from(other.len()).expect("it is small");
+        let content = [&whole[..HEADER], &frame.to_bytes(), &other].concat();
+        fs::write(&path, content).expect("there is room");
+        let recording = Recording::open(folder.path()).expect("it is a recording");
+        let input = recording.read(recording.images()[0]).expect("it is there");
+        assert!(matches!(Image::read(input), Err(Error::Read(_))));
+    }
+
+    #[test]
     fn what_is_none_is_refused() {
         let folder = tempfile::tempdir().expect("there is room");
         assert!(matches!(Recording::open(folder.path()), Err(Error::NotARecording)));
