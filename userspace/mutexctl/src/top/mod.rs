@@ -37,9 +37,11 @@ use std::time::Instant;
 
 use ratatui::crossterm::event;
 use ratatui::crossterm::event::Event;
+use signal_hook::consts::SIGCONT;
 use signal_hook::consts::SIGHUP;
 use signal_hook::consts::SIGINT;
 use signal_hook::consts::SIGTERM;
+use signal_hook::consts::SIGTSTP;
 use signal_hook::iterator::Signals;
 
 pub use self::listing::Listing;
@@ -97,7 +99,7 @@ pub fn run(source: Source, args: &TopArgs) -> Result<(), Failure> {
     apply(&mut state, args)?;
 
     let (sender, messages) = mpsc::channel();
-    let signals = Signals::new([SIGHUP, SIGINT, SIGTERM]);
+    let signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGCONT]);
     let cannot = |error: io::Error| Failure::writing("to the terminal", &error);
     watch_signals(signals.map_err(cannot)?, sender.clone());
     let requests = read_images(images, sender.clone());
@@ -224,6 +226,7 @@ impl Loop {
                     Next::Go => {}
                     Next::End(end) => return Ok(end),
                     Next::Suspend => screen = screen.suspend()?,
+                    Next::Resume => screen = screen.again()?,
                     Next::Refresh => {
                         asked = Instant::now();
                         self.ask();
@@ -254,6 +257,9 @@ impl Loop {
             // A resized window is drawn anew, as after everything.
             Message::Terminal(_) => Next::Go,
             Message::TerminalIsGone => Next::End(End::Quit),
+            Message::Signal(SIGTSTP) => Next::Suspend,
+            // Whoever stopped it did not ask, and the shell has used the terminal since.
+            Message::Signal(SIGCONT) => Next::Resume,
             Message::Signal(signal) => Next::End(End::Signal(signal)),
             Message::Sample(sample) => {
                 self.spare = Some(self.state.take(sample));
@@ -289,5 +295,6 @@ enum Next {
     Go,
     End(End),
     Suspend,
+    Resume,
     Refresh,
 }

@@ -56,6 +56,12 @@ impl Screen {
         signal_hook::low_level::raise(signal_hook::consts::SIGSTOP)?;
         Self::enter()
     }
+
+    /// Takes the terminal once more, whatever has become of it.
+    pub fn again(self) -> io::Result<Self> {
+        drop(self);
+        Self::enter()
+    }
 }
 
 impl Drop for Screen {
