@@ -29,19 +29,22 @@ impl fmt::Display for Text<'_> {
 
 /// A table that can be scrolled sideways where it has no room.
 pub fn table(columns: &[(&str, Align)], rows: &[Vec<String>]) -> String {
-    let class = |align: &Align| match align {
-        Align::Left => "",
-        Align::Right => " class=\"n\"",
+    // What is long may take several lines, on paper or everywhere.
+    let class = |align: &Align, text: &str| match (align, text.len()) {
+        (Align::Right, _) => " class=\"n\"",
+        (Align::Left, 0..=24) => "",
+        (Align::Left, 25..=60) => " class=\"w\"",
+        (Align::Left, _) => " class=\"s\"",
     };
     let mut html = String::from("<div class=\"scroll\"><table>\n<thead><tr>");
     for (name, align) in columns {
-        html.extend([format!("<th{}>{}</th>", class(align), Text(name))]);
+        html.extend([format!("<th{}>{}</th>", class(align, name), Text(name))]);
     }
     html += "</tr></thead>\n<tbody>\n";
     for row in rows {
         html += "<tr>";
         for (cell, (_, align)) in row.iter().zip(columns) {
-            html.extend([format!("<td{}>{}</td>", class(align), Text(cell))]);
+            html.extend([format!("<td{}>{}</td>", class(align, cell), Text(cell))]);
         }
         html += "</tr>\n";
     }

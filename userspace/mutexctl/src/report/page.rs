@@ -165,6 +165,10 @@ fn totals(sample: &Sample, all: &Listing) -> String {
     ];
     let mut rows = Vec::new();
     for (direction, (name, _)) in Direction::ALL.into_iter().zip(Totals::ZERO.fields()) {
+        // Most hosts forward nothing.
+        if name.starts_with("forwarded") && *all.sum.of(direction) == Traffic::ZERO {
+            continue;
+        }
         for (of, totals) in parts {
             let Traffic { packets, buffers, bytes, payload } = *totals.of(direction);
             let mut row = vec![name.replace('_', " "), of.to_owned()];

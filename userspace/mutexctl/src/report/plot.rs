@@ -4,8 +4,6 @@
 
 use super::html::Text;
 
-const WIDTH: u32 = 720;
-
 /// A bar of a plot.
 pub struct Bar {
     pub name: String,
@@ -14,35 +12,28 @@ pub struct Bar {
     pub label: String,
 }
 
-/// Horizontal bars, the longest as long as there is room.
+/// Horizontal bars under their names, the longest as long as there is room. Letters have the size that
+/// they have elsewhere, however wide the plot is.
 pub fn bars(what: &str, bars: &[Bar]) -> String {
-    const LINE: u32 = 24;
-    const NAMES: u32 = 240;
-    const LABELS: u32 = 110;
+    const LINE: u32 = 34;
 
     let height = LINE * u32::try_from(bars.len()).unwrap_or(0);
     let most = bars.iter().map(|bar| bar.value).max().unwrap_or(0);
     let mut svg = begin(what, height);
     let mut y = 0;
     for bar in bars {
-        let length = part(bar.value, most, WIDTH - NAMES - LABELS);
+        let length = part(bar.value, most, 100);
         let (name, label) = (short(&bar.name, 26), &bar.label);
+        svg.extend([format!("<text x=\"0\" y=\"{}\">{}</text>", y + 14, Text(&name))]);
         svg.extend([format!(
-            "<text class=\"end\" x=\"{}\" y=\"{}\">{}</text>",
-            NAMES - 8,
-            y + 17,
-            Text(&name)
-        )]);
-        svg.extend([format!(
-            "<rect class=\"a\" x=\"{NAMES}\" y=\"{}\" width=\"{length:.1}\" height=\"{}\"/>",
-            y + 4,
-            LINE - 8
-        )]);
-        svg.extend([format!(
-            "<text x=\"{:.1}\" y=\"{}\">{}</text>\n",
-            f64::from(NAMES) + length + 6.0,
-            y + 17,
+            "<text class=\"end\" x=\"100%\" y=\"{}\">{}</text>",
+            y + 14,
             Text(label)
+        )]);
+        svg.extend([format!("<rect class=\"room\" y=\"{0}\" width=\"100%\" height=\"9\"/>", y + 19)]);
+        svg.extend([format!(
+            "<rect class=\"a\" y=\"{}\" width=\"{length:.1}%\" height=\"9\"/>\n",
+            y + 19
         )]);
         y += LINE;
     }
@@ -63,51 +54,52 @@ pub fn lines(
     all: &[Line],
     show: impl Fn(u64) -> String,
 ) -> String {
-    const HEIGHT: u32 = 200;
-    const TOP: u32 = 24;
+    const HEIGHT: u32 = 220;
+    const TOP: u32 = 46;
     const BOTTOM: u32 = 24;
+    const WIDTH: u32 = 720;
 
     let most = all.iter().flat_map(|line| &line.values).copied().max().unwrap_or(0);
     let (first, last) = (times.first().copied().unwrap_or(0), times.last().copied().unwrap_or(0));
     let room = HEIGHT - TOP - BOTTOM;
     let mut svg = begin(what, HEIGHT);
-    let base = HEIGHT - BOTTOM;
-    svg.extend([format!(
-        "<line class=\"axis\" x1=\"0\" y1=\"{base}\" x2=\"{WIDTH}\" y2=\"{base}\"/>"
-    )]);
-    svg.extend([format!(
-        "<line class=\"axis\" x1=\"0\" y1=\"{TOP}\" x2=\"{WIDTH}\" y2=\"{TOP}\"/>"
-    )]);
-    svg.extend([format!("<text x=\"0\" y=\"{}\">{}</text>", TOP - 6, Text(&show(most)))]);
-    svg.extend([format!("<text x=\"0\" y=\"{}\">{}</text>", HEIGHT - 6, Text(ends[0]))]);
-    svg.extend([format!(
-        "<text class=\"end\" x=\"{WIDTH}\" y=\"{}\">{}</text>\n",
-        HEIGHT - 6,
-        Text(ends[1])
-    )]);
-    for ((line, class), x) in all.iter().zip(["a", "b"]).zip([360, 540]) {
-        let mut points = String::new();
-        for (&time, &value) in times.iter().zip(&line.values) {
-            let x = part(time.saturating_sub(first), last - first, WIDTH);
-            let y = f64::from(base) - part(value, most, room);
-            points.extend([format!("{x:.1},{y:.1} ")]);
-        }
-        svg.extend([format!("<polyline class=\"{class}\" points=\"{}\"/>", points.trim_end())]);
+    for ((line, class), x) in all.iter().zip(["a", "b"]).zip(["0%", "50%"]) {
         svg.extend([format!(
-            "<rect class=\"{class}\" x=\"{x}\" y=\"8\" width=\"12\" height=\"6\"/>\
-             <text x=\"{}\" y=\"{}\">{}</text>\n",
-            x + 18,
-            TOP - 6,
+            "<svg x=\"{x}\" height=\"20\"><polyline class=\"{class}\" points=\"1,10 25,10\"/>\
+             <text x=\"32\" y=\"14\">{}</text></svg>\n",
             Text(line.name)
         )]);
     }
-    svg + "</svg>\n"
+    svg.extend([format!("<text x=\"0\" y=\"{}\">{}</text>", TOP - 6, Text(&show(most)))]);
+    for y in [TOP, HEIGHT - BOTTOM] {
+        svg.extend([format!("<line class=\"axis\" x1=\"0\" y1=\"{y}\" x2=\"100%\" y2=\"{y}\"/>")]);
+    }
+    svg.extend([format!("<text x=\"0\" y=\"{}\">{}</text>", HEIGHT - 6, Text(ends[0]))]);
+    svg.extend([format!(
+        "<text class=\"end\" x=\"100%\" y=\"{}\">{}</text>\n",
+        HEIGHT - 6,
+        Text(ends[1])
+    )]);
+    // Only the lines are as wide as there is room, not the letters.
+    svg.extend([format!(
+        "<svg y=\"{TOP}\" height=\"{room}\" viewBox=\"0 0 {WIDTH} {room}\" preserveAspectRatio=\"none\">\n"
+    )]);
+    for (line, class) in all.iter().zip(["a", "b"]) {
+        let mut points = String::new();
+        for (&time, &value) in times.iter().zip(&line.values) {
+            let x = part(time.saturating_sub(first), last - first, WIDTH);
+            let y = f64::from(room) - part(value, most, room);
+            points.extend([format!("{x:.1},{y:.1} ")]);
+        }
+        svg.extend([format!("<polyline class=\"{class}\" points=\"{}\"/>\n", points.trim_end())]);
+    }
+    svg + "</svg></svg>\n"
 }
 
 fn begin(what: &str, height: u32) -> String {
     let what = Text(what);
     format!(
-        "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{what}\" \
+        "<svg class=\"plot\" height=\"{height}\" role=\"img\" aria-label=\"{what}\" \
          xmlns=\"http://www.w3.org/2000/svg\"><title>{what}</title>\n"
     )
 }
@@ -144,7 +136,7 @@ mod tests {
         assert_eq!(format!("{:.1}", part(u64::MAX, u64::MAX, 720)), "720.0");
         let bar = |name: &str, value| Bar { name: name.into(), value, label: "<b>".into() };
         let svg = bars("x < y", &[bar("a", 2), bar(&"n".repeat(30), 1)]);
-        assert!(svg.contains("width=\"370.0\"") && svg.contains("width=\"185.0\""), "{svg}");
+        assert!(svg.contains("width=\"100.0%\"") && svg.contains("width=\"50.0%\""), "{svg}");
         assert!(svg.contains("&lt;b&gt;") && svg.contains("aria-label=\"x &lt; y\""), "{svg}");
         assert!(svg.contains(&format!("{}…<", "n".repeat(25))), "{svg}");
     }
@@ -154,6 +146,6 @@ mod tests {
         let line = Line { name: "in", values: vec![0, 10, 5] };
         let svg =
             lines("rates", &[100, 125, 200], ["then", "now"], &[line], |most| most.to_string());
-        assert!(svg.contains("points=\"0.0,176.0 180.0,24.0 720.0,100.0\""), "{svg}");
+        assert!(svg.contains("points=\"0.0,150.0 180.0,0.0 720.0,75.0\""), "{svg}");
     }
 }
