@@ -176,7 +176,7 @@ pub enum Command {
 pub struct List {
     /// How to show them.
     #[arg(long, value_enum, default_value_t)]
-    pub format: ListFormat,
+    pub format: RecordFormat,
     /// Only those that fit: terms that must all hold.
     #[arg(long, value_name = "TERMS")]
     pub filter: Vec<String>,
@@ -421,7 +421,7 @@ pub struct From {
 /// Where to write to.
 #[derive(Debug, Args)]
 pub struct Output {
-    /// A file, for CSV of everything a directory; `-` is standard output, the default.
+    /// A file, for several tables a directory; `-` is standard output, the default.
     #[arg(long, short, value_name = "FILE|DIR")]
     pub output: Option<PathBuf>,
 }
@@ -437,7 +437,19 @@ pub enum StatsFormat {
     Openmetrics,
 }
 
-/// How to show records.
+/// How to show records as the kernel has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum RecordFormat {
+    #[default]
+    Table,
+    Json,
+    Jsonl,
+    Csv,
+    #[cfg(feature = "parquet")]
+    Parquet,
+}
+
+/// How to show what was made of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ListFormat {
     #[default]
@@ -465,6 +477,8 @@ pub enum Format {
     Binary,
     Prometheus,
     Openmetrics,
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 impl Cli {

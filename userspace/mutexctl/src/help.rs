@@ -208,6 +208,8 @@ Formats:
   prometheus, openmetrics
           metrics of the host; no connection is a label
   binary  the kernel's image, checked; `mutexctl convert` makes the others from it
+  parquet tables for data frames and SQL: totals.parquet, connections.parquet, fds.parquet,
+          alerts.parquet, with the columns of CSV
 
 Examples:
   sudo mutexctl export -o now.json
@@ -215,6 +217,8 @@ Examples:
   sudo mutexctl export --format binary | ssh collector 'cat > host.bin'
   sudo mutexctl export --format jsonl | jq -c 'select(.record == \"connection\") | .remote_address'
   mutexctl export --from now.bin | jq '.connections | length'
+  mutexctl export --from now.bin --format parquet -o now/
+  duckdb -c \"SELECT sum(sent_bytes) FROM 'now/connections.parquet'\"
 
 A file or directory gets its name when it is whole: a failed export leaves what was there. Standard
 output is written as the kernel gives it, so check the exit status. Totals are the same in all

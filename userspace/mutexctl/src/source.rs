@@ -27,6 +27,9 @@ use crate::failure::Failure;
 use crate::failure::reason;
 use crate::failure::say;
 use crate::human;
+use crate::progress::Progress;
+use crate::progress::Reading;
+use crate::target::Target;
 
 /// An image to read.
 #[derive(Clone, Debug)]
@@ -76,27 +79,29 @@ impl Source {
         }
     }
 
-    /// Hands the image to `visitor`, which writes to what `target` names.
-    pub fn visit(
-        &self,
-        visitor: &mut impl Visitor,
-        target: &impl fmt::Display,
-    ) -> Result<Header, Failure> {
+    /// Hands the image to `visitor`, which writes to `sink`.
+    pub fn visit(&self, visitor: &mut impl Visitor, sink: Sink<'_>) -> Result<Header, Failure> {
+        let ahead = |file: File| {
+            let all = file.metadata().ok().map(|metadata| metadata.len()).filter(|all| *all > 0);
+            let ahead = Ahead::new(file).map_err(Error::Read)?;
+            Ok(Reading::new(ahead, sink.progress(), all))
+        };
         let result = match self {
             Source::Kernel(proc) => proc
                 .open(mutex_stats::File::Snapshot)
-                .and_then(|file| visit(Ahead::new(file).map_err(Error::Read)?, visitor)),
-            Source::File(path) => {
-                let file = open(path)?;
-                Ahead::new(file).map_err(Error::Read).and_then(|ahead| visit(ahead, visitor))
-            }
+                .and_then(ahead)
+                .and_then(|input| visit(input, visitor)),
+            Source::File(path) => ahead(open(path)?).and_then(|input| visit(input, visitor)),
             Source::Recording(path, time) => recorded(path, *time)
                 .map_err(|error| self.failure(error))
-                .and_then(|input| Ok(visit(BufReader::with_capacity(BUFFER, input?), visitor)))?,
-            Source::Input => visit(io::stdin().lock(), visitor),
+                .and_then(|input| {
+                    let input = Reading::new(input?, sink.progress(), None);
+                    Ok(visit(BufReader::with_capacity(BUFFER, input), visitor))
+                })?,
+            Source::Input => visit(Reading::new(io::stdin().lock(), sink.progress(), None), visitor),
         };
         result.map_err(|error| match error {
-            Error::Write(error) => Failure::writing(target, &error),
+            Error::Write(error) => Failure::writing(sink, &error),
             error => self.failure(error),
         })
     }
@@ -105,9 +110,42 @@ impl Source {
     /// is made out of one that is damaged.
     pub fn check(&self) -> Result<(), Failure> {
         match self {
-            Source::Recording(..) => self.visit(&mut Nothing, &"").map(drop),
-            Source::File(path) if path.is_file() => self.visit(&mut Nothing, &"").map(drop),
+            Source::Recording(..) => self.visit(&mut Nothing, Sink::Memory).map(drop),
+            Source::File(path) if path.is_file() => {
+                self.visit(&mut Nothing, Sink::Memory).map(drop)
+            }
             _ => Ok(()),
+        }
+    }
+}
+
+/// Where that goes what is made of an image while it is read.
+#[derive(Clone, Copy)]
+pub enum Sink<'a> {
+    /// It is kept; who waits for it is told how far it has come.
+    Memory,
+    /// It is kept, by what has the whole screen.
+    Screen,
+    /// It is written at once.
+    Target(&'a Target),
+}
+
+impl Sink<'_> {
+    fn progress(self) -> Progress {
+        match self {
+            Sink::Screen => Progress::none(),
+            // What comes there says enough, and would be mixed with it.
+            Sink::Target(target) if target.is_terminal() => Progress::none(),
+            Sink::Memory | Sink::Target(_) => Progress::passing(),
+        }
+    }
+}
+
+impl fmt::Display for Sink<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Sink::Memory | Sink::Screen => f.write_str("to memory"),
+            Sink::Target(target) => target.fmt(f),
         }
     }
 }

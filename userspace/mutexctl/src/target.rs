@@ -21,6 +21,9 @@ use crate::safe_file::NewFile;
 /// Bytes that small pieces are gathered to.
 const BUFFER: usize = 512 << 10;
 
+/// What is written to; Parquet asks for something that threads could hand on.
+pub type Output = BufWriter<Box<dyn Write + Send>>;
+
 /// A stream of bytes to write.
 pub enum Target {
     /// Standard output.
@@ -55,17 +58,27 @@ impl Target {
         matches!(self, Target::Output) && io::stdout().is_terminal()
     }
 
+    /// That what nobody can read does not go to the terminal of a person.
+    pub fn takes_binary(&self) -> Result<(), Failure> {
+        if self.is_terminal() {
+            let sentence =
+                "binary data is nothing for a terminal: name a file with -o FILE, or a pipe";
+            return Err(Failure::Usage(sentence.into()));
+        }
+        Ok(())
+    }
+
     /// Gives `write` something to write to. A file gets its content when `write` has succeeded and
     /// the content is on the disk; before that nothing of it is to be seen.
     pub fn write(
         &self,
-        write: impl FnOnce(&mut BufWriter<Box<dyn Write>>) -> Result<(), Failure>,
+        write: impl FnOnce(&mut Output) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let failed = |error: io::Error| Failure::writing(self, &error);
-        let buffered = |output| BufWriter::with_capacity(BUFFER, output);
+        let buffered = |output| -> Output { BufWriter::with_capacity(BUFFER, output) };
         let path = match self {
             Target::Output => {
-                let mut output = buffered(Box::new(io::stdout().lock()) as Box<dyn Write>);
+                let mut output = buffered(Box::new(io::stdout()));
                 write(&mut output)?;
                 return output.flush().map_err(failed);
             }
@@ -94,7 +107,7 @@ impl Target {
     /// grows as it is written to.
     pub fn write_on(
         &self,
-        write: impl FnOnce(&mut BufWriter<Box<dyn Write>>) -> Result<(), Failure>,
+        write: impl FnOnce(&mut Output) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let failed = |error: io::Error| Failure::writing(self, &error);
         let Target::File(path) = self else { return self.write(write) };
@@ -102,7 +115,7 @@ impl Target {
         let mut options = OpenOptions::new();
         options.write(true).create(is_file).truncate(is_file);
         let file = options.open(path).map_err(failed)?;
-        let mut output = BufWriter::with_capacity(BUFFER, Box::new(file) as Box<dyn Write>);
+        let mut output = Output::with_capacity(BUFFER, Box::new(file));
         write(&mut output)?;
         output.flush().map_err(failed)
     }

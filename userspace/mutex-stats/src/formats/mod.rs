@@ -30,6 +30,8 @@ pub use metrics::write_metrics;
 #[cfg(feature = "parquet")]
 pub use parquet::Parquet;
 #[cfg(feature = "parquet")]
+pub use parquet::ParquetRows;
+#[cfg(feature = "parquet")]
 pub use parquet::ParquetTable;
 pub use rows::RowFormat;
 pub use rows::RowNames;

@@ -783,7 +783,9 @@ fn the_schemas_know_every_field_and_can_say_no() {
 
 #[cfg(feature = "parquet")]
 mod columnar {
+    use mutex_stats::Column;
     use mutex_stats::formats::Parquet;
+    use mutex_stats::formats::ParquetRows;
     use mutex_stats::formats::ParquetTable;
     use parquet::file::reader::FileReader;
     use parquet::file::reader::SerializedFileReader;
@@ -817,6 +819,7 @@ mod columnar {
         fn parquet_is_what_csv_is(image in any_image()) {
             let bytes = bytes(&image);
             for (table, same) in [
+                (ParquetTable::Totals, Table::Totals),
                 (ParquetTable::Connections, Table::Connections),
                 (ParquetTable::Fds, Table::Fds),
                 (ParquetTable::Alerts, Table::Alerts),
@@ -828,6 +831,45 @@ mod columnar {
                 prop_assert_eq!(read(&bytes, table), csv);
             }
         }
+    }
+
+    #[test]
+    fn a_file_says_which_image_it_is_of() {
+        let image = balanced();
+        let mut file = Vec::new();
+        let table = Parquet::new(&mut file, ParquetTable::Totals);
+        visit(bytes(&image).as_slice(), &mut table.expect("a vector takes everything"))
+            .expect("the image is whole");
+        let reader = SerializedFileReader::new(::bytes::Bytes::from(file)).expect("it is Parquet");
+        let pairs = reader.metadata().file_metadata().key_value_metadata().expect("there are some");
+        let pairs: BTreeMap<_, _> =
+            pairs.iter().map(|pair| (pair.key.as_str(), pair.value.as_deref())).collect();
+        let time = image.header.time_ns.to_string();
+        assert_eq!(pairs["schema_version"], Some("1"));
+        assert_eq!(pairs["time_ns"], Some(time.as_str()));
+        assert_eq!(pairs["filtered"], Some("false"));
+    }
+
+    #[test]
+    fn some_columns_of_some_records() {
+        let connection = mutex_stats::Connection { id: 7, uid: u32::MAX, ..Default::default() };
+        let columns = Column::<mutex_stats::Connection>::list("uid,id,protocol");
+        let columns = columns.expect("there are such columns");
+        let mut file = Vec::new();
+        let mut rows = ParquetRows::of_columns(&mut file, &columns).expect("there is room");
+        rows.row(columns.iter().map(|column| column.cell(&connection))).expect("there is room");
+        rows.finish().expect("there is room");
+        let reader = SerializedFileReader::new(::bytes::Bytes::from(file)).expect("it is Parquet");
+        let rows: Vec<_> = reader
+            .get_row_iter(None)
+            .expect("it has rows")
+            .map(|row| row.expect("it can be read").to_string())
+            .collect();
+        assert_eq!(rows, ["{uid: null, id: 7, protocol: \"0\"}"]);
+
+        let twice = Column::<mutex_stats::Connection>::list("id,id").expect("there is such a column");
+        let error = ParquetRows::of_columns(Vec::new(), &twice).err().expect("it is refused");
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
     }
 
     #[test]

@@ -25,6 +25,7 @@ use super::list;
 use crate::cells::Cells;
 use crate::cli::AggregateArgs;
 use crate::failure::Failure;
+use crate::source::Sink;
 use crate::source::Source;
 use crate::target::Target;
 
@@ -53,7 +54,7 @@ pub fn run(source: &Source, args: &AggregateArgs) -> Result<(), Failure> {
     if aggregate.asks_for_owner() || filter.asks_for_owner() {
         let is_whole = filter.is_empty();
         let mut selection = Selection::connections(filter, list::holders(source));
-        source.visit(&mut selection, &"")?;
+        source.visit(&mut selection, Sink::Memory)?;
         if is_whole {
             aggregate.closed(selection.closed(), 0);
             selection.untracked().iter().for_each(|untracked| aggregate.untracked(untracked));
@@ -61,7 +62,7 @@ pub fn run(source: &Source, args: &AggregateArgs) -> Result<(), Failure> {
         selection.into_connections(None, None).iter().for_each(|one| aggregate.add(one));
     } else {
         let mut adding = Adding { aggregate, filter };
-        source.visit(&mut adding, &"")?;
+        source.visit(&mut adding, Sink::Memory)?;
         aggregate = adding.aggregate;
     }
 

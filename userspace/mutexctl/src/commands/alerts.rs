@@ -33,11 +33,12 @@ use super::list;
 use super::list::Listed;
 use super::list::Query;
 use crate::cli::List;
-use crate::cli::ListFormat;
+use crate::cli::RecordFormat;
 use crate::color::Style;
 use crate::failure::Failure;
 use crate::failure::say;
 use crate::human;
+use crate::source::Sink;
 use crate::source::Source;
 use crate::source::kernel_failure;
 use crate::table;
@@ -73,7 +74,7 @@ impl Listed for Alerts {
 
     fn select(source: &Source, query: &Query<Self>) -> Result<(Header, Vec<Alert>), Failure> {
         let mut kept = Kept { filter: &query.filter, alerts: Vec::new() };
-        let header = source.visit(&mut kept, &"")?;
+        let header = source.visit(&mut kept, Sink::Memory)?;
         let mut alerts = kept.alerts;
         if let Some(sort) = &query.sort {
             sort.sort(&mut alerts);
@@ -127,11 +128,16 @@ pub fn follow(source: &Source, list: &List) -> Result<(), Failure> {
         return Err(Failure::Usage(sentence.into()));
     }
     let format = match list.format {
-        ListFormat::Table => None,
-        ListFormat::Jsonl => Some(RowFormat::JsonLines),
-        ListFormat::Csv => Some(RowFormat::Csv),
-        ListFormat::Json => {
+        RecordFormat::Table => None,
+        RecordFormat::Jsonl => Some(RowFormat::JsonLines),
+        RecordFormat::Csv => Some(RowFormat::Csv),
+        RecordFormat::Json => {
             let sentence = "an object has an end, and --follow has none: use --format jsonl";
+            return Err(Failure::Usage(sentence.into()));
+        }
+        #[cfg(feature = "parquet")]
+        RecordFormat::Parquet => {
+            let sentence = "a Parquet file has an end, and --follow has none: use --format jsonl";
             return Err(Failure::Usage(sentence.into()));
         }
     };

@@ -11,6 +11,7 @@ use mutex_stats::Line;
 use mutex_stats::Report;
 
 use crate::failure::Failure;
+use crate::source::Sink;
 use crate::source::Source;
 use crate::table;
 use crate::table::Align::Left;
@@ -23,7 +24,7 @@ const NAMED: usize = 3;
 
 pub fn run(source: &Source, quiet: bool) -> Result<(), Failure> {
     let mut audit = Audit::default();
-    source.visit(&mut audit, &"")?;
+    source.visit(&mut audit, Sink::Memory)?;
     let report = audit.report().map_err(|error| source.failure(error))?;
 
     let printed = if quiet {

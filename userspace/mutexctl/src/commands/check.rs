@@ -18,6 +18,7 @@ use mutex_stats::Visitor;
 use crate::cli::CheckArgs;
 use crate::failure::Failure;
 use crate::failure::printable;
+use crate::source::Sink;
 use crate::source::Source;
 use crate::target::Target;
 
@@ -105,7 +106,7 @@ fn judge(source: &Source, args: &CheckArgs) -> Result<(State, String), Failure> 
         }
         _ => {
             let mut looked = Looked::default();
-            source.visit(&mut looked, &"")?;
+            source.visit(&mut looked, Sink::Memory)?;
             (looked.summary.stats(), Some(looked))
         }
     };

@@ -27,6 +27,7 @@ use super::list;
 use super::list::Listed;
 use super::list::Query;
 use crate::failure::Failure;
+use crate::source::Sink;
 use crate::source::Source;
 use crate::table;
 use crate::table::Align::Left;
@@ -65,7 +66,7 @@ impl Listed for Connections {
         let holders = list::holders(source);
         let mut selection = Selection::connections(query.filter.clone(), holders)
             .first(query.sort.as_ref(), query.top);
-        let header = source.visit(&mut selection, &"")?;
+        let header = source.visit(&mut selection, Sink::Memory)?;
         Ok((header, selection.into_connections(query.sort.as_ref(), query.top)))
     }
 

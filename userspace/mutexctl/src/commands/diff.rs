@@ -21,6 +21,7 @@ use mutex_stats::formats::RowNames;
 use crate::cells::Cells;
 use crate::cli::DiffArgs;
 use crate::failure::Failure;
+use crate::source::Sink;
 use crate::source::Source;
 use crate::target::Target;
 
@@ -52,7 +53,7 @@ pub fn run(proc: &Path, args: &DiffArgs) -> Result<(), Failure> {
     let after = Source::new(proc, args.after.as_deref()).at(args.to)?;
     let read = |source: &Source| {
         let mut image = Image { untracked: Vec::new(), ..Image::default() };
-        source.visit(&mut image, &"").map(|_| image)
+        source.visit(&mut image, Sink::Memory).map(|_| image)
     };
     let diff = Diff::between(&read(&before)?, &read(&after)?).map_err(|error| anyhow!(error))?;
     let mut rows = changes(&diff, &filter, args.top);

@@ -5,70 +5,117 @@
 use std::path::Path;
 
 use anyhow::anyhow;
+#[cfg(feature = "parquet")]
+use mutex_stats::Block;
+#[cfg(feature = "parquet")]
+use mutex_stats::Header;
 use mutex_stats::Metrics;
+#[cfg(feature = "parquet")]
+use mutex_stats::Visitor;
 use mutex_stats::formats::Binary;
 use mutex_stats::formats::Csv;
 use mutex_stats::formats::Exposition;
 use mutex_stats::formats::Json;
 use mutex_stats::formats::JsonLines;
+#[cfg(feature = "parquet")]
+use mutex_stats::formats::Parquet;
+#[cfg(feature = "parquet")]
+use mutex_stats::formats::ParquetTable;
 use mutex_stats::formats::Section;
 use mutex_stats::formats::Table;
 
 use crate::cli::Format;
 use crate::failure::Failure;
 use crate::safe_file::NewFiles;
+use crate::source::Sink;
 use crate::source::Source;
 use crate::target::Target;
 
 pub fn run(source: &Source, format: Format, output: Option<&Path>) -> Result<(), Failure> {
     let target = Target::new(output);
-    if let Format::Csv = format {
-        let Target::File(folder) = &target else {
-            return Err(Failure::Usage(
-                "csv is several tables, so it needs a directory: name one with -o DIR".into(),
-            ));
-        };
-        return tables(source, folder);
-    }
-    if let (Format::Binary, true) = (format, target.is_terminal()) {
-        return Err(Failure::Usage(
-            "binary data is nothing for a terminal: name a file with -o FILE, or a pipe".into(),
-        ));
+    match format {
+        Format::Csv => return csv(source, &target, folder(&target, "csv")?),
+        #[cfg(feature = "parquet")]
+        Format::Parquet => return parquet(source, &target, folder(&target, "parquet")?),
+        Format::Binary => target.takes_binary()?,
+        _ => {}
     }
     if let Target::Output = target {
         source.check()?;
     }
+    let sink = Sink::Target(&target);
     target.write(|output| {
         match format {
-            Format::Binary => source.visit(&mut Binary::new(output), &target),
-            Format::Jsonl => source.visit(&mut JsonLines::new(output), &target),
+            Format::Binary => source.visit(&mut Binary::new(output), sink),
+            Format::Jsonl => source.visit(&mut JsonLines::new(output), sink),
             Format::Prometheus => {
-                source.visit(&mut Metrics::new(output, Exposition::Prometheus), &target)
+                source.visit(&mut Metrics::new(output, Exposition::Prometheus), sink)
             }
             Format::Openmetrics => {
-                source.visit(&mut Metrics::new(output, Exposition::OpenMetrics), &target)
+                source.visit(&mut Metrics::new(output, Exposition::OpenMetrics), sink)
             }
-            // CSV has been written.
-            Format::Json | Format::Csv => {
-                source.visit(&mut Json::new(output, &Section::ALL), &target)
-            }
+            // Tables have been written.
+            _ => source.visit(&mut Json::new(output, &Section::ALL), sink),
         }
         .map(drop)
     })
 }
 
-/// Writes the tables into `folder`.
-fn tables(source: &Source, folder: &Path) -> Result<(), Failure> {
-    let name = folder.display();
-    let failed = |error: std::io::Error| Failure::writing(&name, &error);
-    if folder.exists() && !folder.is_dir() {
-        return Err(anyhow!("cannot write {name}: it is not a directory").into());
+/// The directory of a format that is several tables.
+fn folder<'a>(target: &'a Target, format: &str) -> Result<&'a Path, Failure> {
+    match target {
+        Target::Output => Err(Failure::Usage(format!(
+            "{format} is several tables, so it needs a directory: name one with -o DIR"
+        ))),
+        Target::File(path) if path.exists() && !path.is_dir() => {
+            Err(anyhow!("cannot write {}: it is not a directory", path.display()).into())
+        }
+        Target::File(path) => Ok(path),
     }
+}
+
+/// Writes tables in CSV into `folder`.
+fn csv(source: &Source, target: &Target, folder: &Path) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::writing(target, &error);
     let new = NewFiles::create(folder, &Table::ALL.map(Table::file_name)).map_err(failed)?;
     {
         let output = |table: Table| new.files().find(|(name, _)| *name == table.file_name());
         let mut csv = Csv::new(|table| output(table).map(|(_, file)| file));
-        source.visit(&mut csv, &name)?;
+        source.visit(&mut csv, Sink::Target(target))?;
     }
     new.publish().map_err(failed)
+}
+
+/// Writes tables in Parquet into `folder`.
+#[cfg(feature = "parquet")]
+fn parquet(source: &Source, target: &Target, folder: &Path) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::writing(target, &error);
+    let names = ParquetTable::ALL.map(ParquetTable::file_name);
+    let new = NewFiles::create(folder, &names).map_err(failed)?;
+    {
+        let tables = ParquetTable::ALL.into_iter().zip(new.files());
+        let tables = tables.map(|(table, (_, file))| Parquet::new(file, table));
+        let mut tables = Tables(tables.collect::<Result<_, _>>().map_err(failed)?);
+        source.visit(&mut tables, Sink::Target(target))?;
+    }
+    new.publish().map_err(failed)
+}
+
+/// Several tables, written while the image streams by once.
+#[cfg(feature = "parquet")]
+struct Tables<'a>(Vec<Parquet<&'a std::fs::File>>);
+
+#[cfg(feature = "parquet")]
+impl Visitor for Tables<'_> {
+    fn header(&mut self, header: &Header, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.iter_mut().try_for_each(|table| table.header(header, bytes))
+    }
+
+    fn block(&mut self, block: &Block<'_>) -> std::io::Result<()> {
+        self.0.iter_mut().try_for_each(|table| table.block(block))
+    }
+
+    fn finish(&mut self) -> std::io::Result<()> {
+        self.0.iter_mut().try_for_each(Visitor::finish)
+    }
 }

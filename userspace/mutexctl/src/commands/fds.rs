@@ -22,6 +22,7 @@ use super::list;
 use super::list::Listed;
 use super::list::Query;
 use crate::failure::Failure;
+use crate::source::Sink;
 use crate::source::Source;
 use crate::table;
 use crate::table::Align::Left;
@@ -55,7 +56,7 @@ impl Listed for Fds {
 
     fn select(source: &Source, query: &Query<Self>) -> Result<(Header, Vec<HeldFd>), Failure> {
         let mut selection = Selection::fds(query.filter.clone(), list::holders(source));
-        let header = source.visit(&mut selection, &"")?;
+        let header = source.visit(&mut selection, Sink::Memory)?;
         Ok((header, selection.into_fds(query.sort.as_ref(), query.top)))
     }
 

@@ -17,6 +17,9 @@ use crate::failure::Failure;
 use crate::failure::reason;
 use crate::target::Target;
 
+/// When the pages were last reviewed.
+const DATE: &str = "2026-11-21";
+
 /// The completions of a shell.
 pub fn completions(shell: Shell) -> Result<(), Failure> {
     let mut script = Vec::new();
@@ -46,7 +49,7 @@ fn pages(folder: &Path, command: &Command, name: &str) -> Result<(), Failure> {
 
 fn page(command: Command) -> Result<Vec<u8>, Failure> {
     let mut text = Vec::new();
-    Man::new(command).source("MUTEX").render(&mut text).map_err(|error| anyhow!(error))?;
+    Man::new(command).date(DATE).source("MUTEX").render(&mut text).map_err(|error| anyhow!(error))?;
     Ok(text)
 }
 

@@ -17,14 +17,14 @@ use mutex_stats::Holders;
 use mutex_stats::Quality;
 use mutex_stats::Sort;
 use mutex_stats::Visitor;
-use mutex_stats::formats::RowFormat;
 use mutex_stats::formats::RowNames;
-use mutex_stats::formats::Rows;
 
+use super::records::Format;
+use super::records::Records;
 use crate::cli::List;
-use crate::cli::ListFormat;
 use crate::failure::Failure;
 use crate::human;
+use crate::source::Sink;
 use crate::source::Source;
 use crate::table;
 use crate::table::Align;
@@ -73,11 +73,20 @@ impl<L: Listed> Query<L> {
     pub fn new(list: &List) -> Result<Self, Failure> {
         let filter = Filter::parse(&list.filter.join(" "), L::FILTERED);
         let columns = list.fields.as_deref().map(Column::list).transpose();
+        let columns: Option<Vec<Column<L::Row>>> = columns.map_err(Failure::usage)?;
+        if Format::new(list.format).is_some_and(Format::is_binary) {
+            let columns = columns.as_deref().unwrap_or_default().iter().map(Column::name);
+            let twice = |name: &&str| columns.clone().filter(|other| other == name).count() > 1;
+            if let Some(name) = columns.clone().find(twice) {
+                let sentence = format!("a Parquet file has no two columns `{name}`");
+                return Err(Failure::Usage(sentence));
+            }
+        }
         Ok(Query {
             filter: filter.map_err(Failure::usage)?,
             sort: list.sort.as_deref().map(Sort::named).transpose().map_err(Failure::usage)?,
             top: list.top,
-            columns: columns.map_err(Failure::usage)?,
+            columns,
         })
     }
 
@@ -108,21 +117,24 @@ pub fn run<L: Listed>(source: &Source, list: &List) -> Result<(), Failure> {
         return Err(Failure::Usage("--watch shows, and --output keeps: use one of them".into()));
     }
     let target = Target::new(list.output.output.as_deref());
-    watch::repeat(list.watch, list.count, || once(source, list.format, &query, &target))
+    let format = Format::new(list.format);
+    if format.is_some_and(Format::is_binary) {
+        if list.watch.is_some() {
+            let sentence = "--watch shows again and again, and a Parquet file has an end: use \
+                            --format csv";
+            return Err(Failure::Usage(sentence.into()));
+        }
+        target.takes_binary()?;
+    }
+    watch::repeat(list.watch, list.count, || once(source, format, &query, &target))
 }
 
 fn once<L: Listed>(
     source: &Source,
-    format: ListFormat,
+    format: Option<Format>,
     query: &Query<L>,
     target: &Target,
 ) -> Result<(), Failure> {
-    let format = match format {
-        ListFormat::Table => None,
-        ListFormat::Json => Some(RowFormat::Json),
-        ListFormat::Jsonl => Some(RowFormat::JsonLines),
-        ListFormat::Csv => Some(RowFormat::Csv),
-    };
     let failed = |error: io::Error| Failure::writing(target, &error);
     if let (Some(format), true) = (format, query.is_streamed()) {
         if let Target::Output = target {
@@ -130,7 +142,7 @@ fn once<L: Listed>(
         }
         return target.write(|output| {
             let mut streamed = Streamed::<_, L> { output: Some(output), format, rows: None, query };
-            source.visit(&mut streamed, target).map(drop)
+            source.visit(&mut streamed, Sink::Target(target)).map(drop)
         });
     }
     let (header, rows) = L::select(source, query)?;
@@ -139,23 +151,19 @@ fn once<L: Listed>(
             (None, None) => L::table(output, &rows),
             (None, Some(columns)) => table_of(output, columns, &rows),
             (Some(format), None) => {
-                let header = Some(&header);
-                Rows::of_records::<L::Record>(output, format, L::NAMES, header).and_then(
-                    |mut out| {
-                        rows.iter().try_for_each(|row| out.record(L::record(row)))?;
-                        out.finish()
-                    },
-                )
+                let out = Records::new::<L::Record>(output, format, L::NAMES, &header, None);
+                out.and_then(|mut out| {
+                    rows.iter().try_for_each(|row| out.record(L::record(row)))?;
+                    out.finish()
+                })
             }
             (Some(format), Some(columns)) => {
-                let names = columns.iter().map(|column| column.name().to_owned()).collect();
-                Rows::of_columns(output, format, L::NAMES, Some(&header), names).and_then(
-                    |mut out| {
-                        let cells = |row| columns.iter().map(move |column| column.cell(row));
-                        rows.iter().try_for_each(|row| out.row(cells(row)))?;
-                        out.finish()
-                    },
-                )
+                let out = Records::new(output, format, L::NAMES, &header, Some(columns));
+                out.and_then(|mut out| {
+                    let cells = |row| columns.iter().map(move |column| column.cell(row));
+                    rows.iter().try_for_each(|row| out.row(cells(row)))?;
+                    out.finish()
+                })
             }
         }
         .map_err(failed)
@@ -180,19 +188,19 @@ fn table_of<T: Fields + Default>(
 }
 
 /// Writes records as the image streams by.
-struct Streamed<'a, W: Write, L: Listed> {
+struct Streamed<'a, W: Write + Send, L: Listed> {
     /// Until there is a header.
     output: Option<W>,
-    format: RowFormat,
-    rows: Option<Rows<W>>,
+    format: Format,
+    rows: Option<Records<W>>,
     query: &'a Query<L>,
 }
 
-impl<W: Write, L: Listed> Visitor for Streamed<'_, W, L> {
+impl<W: Write + Send, L: Listed> Visitor for Streamed<'_, W, L> {
     fn header(&mut self, header: &Header, _: &[u8]) -> io::Result<()> {
         if let Some(output) = self.output.take() {
-            let header = Some(header);
-            self.rows = Some(Rows::of_records::<L::Record>(output, self.format, L::NAMES, header)?);
+            let rows = Records::new::<L::Record>(output, self.format, L::NAMES, header, None)?;
+            self.rows = Some(rows);
         }
         Ok(())
     }
@@ -210,7 +218,7 @@ impl<W: Write, L: Listed> Visitor for Streamed<'_, W, L> {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.rows.take().map_or(Ok(()), Rows::finish)
+        self.rows.take().map_or(Ok(()), Records::finish)
     }
 }
 

@@ -16,6 +16,7 @@ mod fds;
 mod generate;
 mod list;
 mod record;
+mod records;
 mod replay;
 mod stats;
 

@@ -37,7 +37,7 @@ pub fn run(proc: &Path, args: &RecordArgs) -> Result<(), Failure> {
         age: args.keep_for,
     };
     let mut recorder = Recorder::new(folder, retention).map_err(failed)?;
-    let mut progress = Progress::new();
+    let mut progress = Progress::kept();
     let mut next = Instant::now();
     let (mut images, mut bytes) = (0u64, 0);
     while args.count.is_none_or(|count| images < count) {

@@ -18,6 +18,7 @@ use crate::cli::ReplayArgs;
 use crate::failure::Failure;
 use crate::failure::say;
 use crate::human;
+use crate::progress::Progress;
 use crate::source::warn_of_cuts;
 use crate::target::Target;
 
@@ -43,7 +44,10 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     let (since, until) = (args.since.unwrap_or(0), args.until.unwrap_or(u64::MAX));
     let mut rows = Vec::new();
     let mut before: Option<Summary> = None;
-    for &image in recording.images() {
+    let mut progress = Progress::passing();
+    let all = recording.images().len();
+    for (number, &image) in recording.images().iter().enumerate() {
+        progress.say(format_args!("read {number} of {all} images"));
         let Recorded { time_ns, .. } = image;
         if time_ns > until {
             continue;
@@ -52,6 +56,7 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
         let input = recording.read(image).map_err(failed)?;
         if let Err(error) = visit(BufReader::with_capacity(1 << 17, input), &mut summary) {
             let (name, time) = (args.path.display(), human::moment(time_ns));
+            progress.clear();
             say(format_args!("{name}: the image of {time} is left out: {error}"));
             continue;
         }
@@ -60,6 +65,7 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
         }
         before = Some(summary);
     }
+    drop(progress);
     let cells = Cells {
         names: RowNames { list: "images", one: "image" },
         columns: COLUMNS.map(String::from).to_vec(),

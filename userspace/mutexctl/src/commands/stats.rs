@@ -18,6 +18,7 @@ use mutex_stats::formats::write_metrics;
 use crate::cli::StatsFormat;
 use crate::failure::Failure;
 use crate::human;
+use crate::source::Sink;
 use crate::source::Source;
 use crate::source::kernel_failure;
 use crate::table;
@@ -34,7 +35,7 @@ pub fn run(source: &Source, format: StatsFormat, output: Option<&Path>) -> Resul
         (Stats::parse(&text).map_err(failed)?, text)
     } else {
         let mut summary = Summary::default();
-        source.visit(&mut summary, &"")?;
+        source.visit(&mut summary, Sink::Memory)?;
         let stats = summary.stats();
         let lines = stats.iter().map(|(key, value)| format!("{key} {value}\n"));
         let text = format!("format 1\n{}", lines.collect::<String>());

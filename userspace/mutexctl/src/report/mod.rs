@@ -17,6 +17,7 @@ use self::timeline::Timeline;
 use crate::cli::ReportArgs;
 use crate::commands::holders;
 use crate::failure::Failure;
+use crate::source::Sink;
 use crate::source::Source;
 use crate::target::Target;
 use crate::top::Sample;
@@ -24,7 +25,7 @@ use crate::top::Sample;
 /// Writes the page.
 pub fn run(source: &Source, args: &ReportArgs) -> Result<(), Failure> {
     let mut sample = Sample::default();
-    sample.read(|image| source.visit(image, &"").map(drop))?;
+    sample.read(|image| source.visit(image, Sink::Memory).map(drop))?;
     if let Some(holders) = holders(source) {
         sample.complete(&holders);
     }

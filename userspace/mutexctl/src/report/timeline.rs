@@ -11,6 +11,7 @@ use mutex_stats::visit;
 
 use crate::failure::say;
 use crate::human;
+use crate::progress::Progress;
 
 /// Moments that a plot has room for.
 const MOST: usize = 400;
@@ -37,13 +38,16 @@ impl Timeline {
         let step = images.len().div_ceil(MOST).max(1);
         let mut timeline = Timeline::default();
         let mut before: Option<Image> = None;
+        let mut progress = Progress::passing();
         // So that the last one is among them.
-        for image in images.iter().rev().step_by(step).rev() {
+        for (number, image) in images.iter().rev().step_by(step).rev().enumerate() {
+            progress.say(format_args!("read {number} of {} images", images.len().div_ceil(step)));
             let mut summary = Summary::default();
             let read = recording.read(**image);
             let read = read.and_then(|input| visit(BufReader::new(input), &mut summary));
             if let Err(error) = read {
                 let time = human::moment(image.time_ns);
+                progress.clear();
                 say(format_args!("the image of {time} is left out: {error}"));
                 continue;
             }

@@ -15,6 +15,7 @@ use mutex_stats::visit;
 use super::sample::Sample;
 use crate::commands::holders;
 use crate::failure::Failure;
+use crate::source::Sink;
 use crate::source::Source;
 use crate::source::warn_of_cuts;
 
@@ -61,7 +62,7 @@ impl Images {
     pub fn read(&mut self, sample: &mut Sample, number: usize) -> Result<(), Failure> {
         match &self.from {
             From::Source(source) => {
-                sample.read(|image| source.visit(image, &"").map(drop))?;
+                sample.read(|image| source.visit(image, Sink::Screen).map(drop))?;
                 self.complete(sample);
                 Ok(())
             }

@@ -8,6 +8,7 @@ mod help;
 mod host;
 mod output;
 mod pipes;
+mod progress;
 mod report;
 mod terminal;
 mod top;

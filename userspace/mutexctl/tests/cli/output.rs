@@ -100,6 +100,26 @@ fn csv_in_a_pipe_is_the_one_of_the_export() {
 }
 
 #[test]
+fn parquet_in_a_pipe_is_the_one_of_the_export() {
+    let host = Host::new();
+    assert_eq!(host.output(&["export", "--format", "parquet", "-o", "export"]), "");
+    assert_eq!(host.output(&["convert", "image.bin", "--to", "parquet", "-o", "converted"]), "");
+    for list in ["totals", "connections", "fds", "alerts"] {
+        let table = host.read(&format!("export/{list}.parquet"));
+        assert!(table.starts_with(b"PAR1") && table.ends_with(b"PAR1"), "{list}");
+        assert_eq!(host.read(&format!("converted/{list}.parquet")), table);
+        if list == "totals" {
+            continue;
+        }
+        let piped = host.command(&[list, "--format", "parquet"]).output().expect("the tool starts");
+        assert!(piped.status.success() && piped.stdout == table, "{list}");
+        host.output(&[list, "--format", "parquet", "--sort", "+netns", "-o", "sorted"]);
+        assert!(host.read("sorted").starts_with(b"PAR1"), "{list}");
+    }
+    assert_eq!(host.left().len(), 2 * (1 + 4) + 1, "{:?}", host.left());
+}
+
+#[test]
 fn a_file_says_what_the_kernel_said() {
     let host = Host::new();
     let live = host.output(&["export"]);

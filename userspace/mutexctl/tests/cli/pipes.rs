@@ -12,7 +12,7 @@ use crate::host::image;
 use crate::host::ran;
 
 /// Every command, with what it prints on standard output.
-const PRINTING: [&[&str]; 30] = [
+const PRINTING: [&[&str]; 32] = [
     &["stats"],
     &["stats", "--format", "json"],
     &["stats", "--format", "raw"],
@@ -21,6 +21,8 @@ const PRINTING: [&[&str]; 30] = [
     &["connections", "--format", "csv"],
     &["fds"],
     &["fds", "--format", "csv"],
+    &["connections", "--format", "parquet"],
+    &["fds", "--format", "parquet", "--sort", "-id", "--fields", "id,command"],
     &["alerts"],
     &["alerts", "--format", "csv"],
     &["export"],

@@ -37,17 +37,36 @@ fn what_makes_no_sense_is_said() {
     misused(
         &["export", "--format", "xml"],
         "invalid value 'xml' for '--format <FORMAT>' [possible values: json, jsonl, csv, \
-         binary, prometheus, openmetrics]",
+         binary, prometheus, openmetrics, parquet]",
     );
     misused(&["audit", "a", "b"], "unexpected argument 'b' found");
 }
 
 #[test]
-fn csv_needs_a_directory() {
-    let sentence = "csv is several tables, so it needs a directory: name one with -o DIR";
-    misused(&["export", "--format", "csv"], sentence);
-    misused(&["export", "--format", "csv", "-o", "-"], sentence);
-    misused(&["convert", "image.bin", "--to", "csv"], sentence);
+fn tables_need_a_directory() {
+    for format in ["csv", "parquet"] {
+        let sentence =
+            format!("{format} is several tables, so it needs a directory: name one with -o DIR");
+        misused(&["export", "--format", format], &sentence);
+        misused(&["export", "--format", format, "-o", "-"], &sentence);
+        misused(&["convert", "image.bin", "--to", format], &sentence);
+    }
+}
+
+#[test]
+fn what_cannot_be_a_binary_table() {
+    misused(
+        &["connections", "--format", "parquet", "--watch=1ms"],
+        "--watch shows again and again, and a Parquet file has an end: use --format csv",
+    );
+    misused(
+        &["alerts", "--follow", "--format", "parquet"],
+        "a Parquet file has an end, and --follow has none: use --format jsonl",
+    );
+    misused(
+        &["fds", "--format", "parquet", "--fields", "id,pid,id"],
+        "a Parquet file has no two columns `id`",
+    );
 }
 
 #[test]
@@ -69,18 +88,26 @@ fn binary_data_is_not_for_terminals() {
     let shown = || File::options().write(true).open(&name).expect("it can be opened");
 
     let kept_open = shown();
-    let run = |args| {
+    let run = |args: &[&str]| {
         let mut command = host.command(args);
         command.stdout(Stdio::from(shown())).stderr(Stdio::piped());
         command.spawn().expect("the tool starts").wait_with_output().expect("it ends")
     };
-    let refused = run(&["export", "--format", "binary"]);
-    assert_eq!(refused.status.code(), Some(2));
-    assert_eq!(
-        String::from_utf8_lossy(&refused.stderr),
-        "mutexctl: binary data is nothing for a terminal: name a file with -o FILE, or a pipe; \
-         see `mutexctl --help`\n"
-    );
+    for args in [
+        &["export", "--format", "binary"][..],
+        &["convert", "image.bin", "--to", "binary"],
+        &["connections", "--format", "parquet"],
+        &["fds", "--format", "parquet", "--sort", "id"],
+        &["alerts", "--format", "parquet"],
+    ] {
+        let refused = run(args);
+        assert_eq!(refused.status.code(), Some(2));
+        assert_eq!(
+            String::from_utf8_lossy(&refused.stderr),
+            "mutexctl: binary data is nothing for a terminal: name a file with -o FILE, or a pipe; \
+             see `mutexctl --help`\n"
+        );
+    }
     // It is the terminal that was looked at, and text gets there, in colors.
     let shown = run(&["audit"]);
     assert_eq!(shown.status.code(), Some(0));
