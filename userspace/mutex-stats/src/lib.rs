@@ -15,6 +15,7 @@
 //! - [`reporter`] calls whoever is registered for each packet, and meters connections.
 //! - [`Recorder`] appends images to a [`Recording`].
 //! - [`Image`] is a whole image in memory, to look around in and to write one with.
+//! - [`diagnostics`] records what happens to peers.
 //! - [`Writer`] makes images, [`Stats`] and [`Columns`] understand the kernel's text.
 //!
 //! ```
@@ -36,8 +37,10 @@ mod aggregate;
 mod ahead;
 mod audit;
 mod block;
+mod clock;
 mod column;
 mod columns;
+pub mod diagnostics;
 mod diff;
 mod error;
 mod events;
@@ -58,7 +61,10 @@ pub mod reporter;
 mod selection;
 mod settings;
 mod stats;
+mod stop;
 mod summary;
+mod sync;
+mod ticker;
 mod visitor;
 mod writer;
 
@@ -73,6 +79,9 @@ pub use audit::Report;
 pub use block::Block;
 pub use block::Part;
 pub use block::Records;
+pub use clock::Clock;
+pub use clock::ManualClock;
+pub use clock::SystemClock;
 pub use column::Cell;
 pub use column::Column;
 pub use column::Sort;
