@@ -92,13 +92,15 @@ impl Source {
                 .and_then(ahead)
                 .and_then(|input| visit(input, visitor)),
             Source::File(path) => ahead(open(path)?).and_then(|input| visit(input, visitor)),
-            Source::Recording(path, time) => recorded(path, *time)
-                .map_err(|error| self.failure(error))
-                .and_then(|input| {
+            Source::Recording(path, time) => {
+                recorded(path, *time).map_err(|error| self.failure(error)).and_then(|input| {
                     let input = Reading::new(input?, sink.progress(), None);
                     Ok(visit(BufReader::with_capacity(BUFFER, input), visitor))
-                })?,
-            Source::Input => visit(Reading::new(io::stdin().lock(), sink.progress(), None), visitor),
+                })?
+            }
+            Source::Input => {
+                visit(Reading::new(io::stdin().lock(), sink.progress(), None), visitor)
+            }
         };
         result.map_err(|error| match error {
             Error::Write(error) => Failure::writing(sink, &error),

@@ -90,7 +90,7 @@ impl<W: Write + Send> Parquet<W> {
                     named.push((name.to_string(), true));
                     Ok(())
                 })?;
-                ParquetRows::new(output, named)
+                ParquetRows::new(output, &named)
             }
             ParquetTable::Connections => ParquetRows::of_records::<Connection>(output),
             ParquetTable::Fds => ParquetRows::of_records::<Fd>(output),
@@ -225,11 +225,11 @@ impl<W: Write + Send> ParquetRows<W> {
         let nothing = T::default();
         let is_integer = |column: &Column<T>| matches!(column.cell(&nothing), Cell::Integer(_));
         let named = columns.iter().map(|column| (column.name().to_owned(), is_integer(column)));
-        Self::new(output, named.collect())
+        Self::new(output, &named.collect::<Vec<_>>())
     }
 
     /// Begins rows of columns by their names, each with whether it is of integers.
-    fn new(output: W, columns: Vec<(String, bool)>) -> io::Result<Self> {
+    fn new(output: W, columns: &[(String, bool)]) -> io::Result<Self> {
         let mut message = String::from("message mutex {\n");
         for (place, (name, is_integer)) in columns.iter().enumerate() {
             if columns[..place].iter().any(|(before, _)| before == name) {

@@ -867,7 +867,8 @@ mod columnar {
             .collect();
         assert_eq!(rows, ["{uid: null, id: 7, protocol: \"0\"}"]);
 
-        let twice = Column::<mutex_stats::Connection>::list("id,id").expect("there is such a column");
+        let twice =
+            Column::<mutex_stats::Connection>::list("id,id").expect("there is such a column");
         let error = ParquetRows::of_columns(Vec::new(), &twice).err().expect("it is refused");
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
     }

@@ -49,7 +49,11 @@ fn pages(folder: &Path, command: &Command, name: &str) -> Result<(), Failure> {
 
 fn page(command: Command) -> Result<Vec<u8>, Failure> {
     let mut text = Vec::new();
-    Man::new(command).date(DATE).source("MUTEX").render(&mut text).map_err(|error| anyhow!(error))?;
+    Man::new(command)
+        .date(DATE)
+        .source("MUTEX")
+        .render(&mut text)
+        .map_err(|error| anyhow!(error))?;
     Ok(text)
 }
 

@@ -30,7 +30,10 @@ pub fn bars(what: &str, bars: &[Bar]) -> String {
             y + 14,
             Text(label)
         )]);
-        svg.extend([format!("<rect class=\"room\" y=\"{0}\" width=\"100%\" height=\"9\"/>", y + 19)]);
+        svg.extend([format!(
+            "<rect class=\"room\" y=\"{0}\" width=\"100%\" height=\"9\"/>",
+            y + 19
+        )]);
         svg.extend([format!(
             "<rect class=\"a\" y=\"{}\" width=\"{length:.1}%\" height=\"9\"/>\n",
             y + 19
