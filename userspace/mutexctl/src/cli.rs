@@ -12,9 +12,12 @@ use clap::Subcommand;
 use clap::ValueEnum;
 use clap::error::ErrorKind;
 use clap_complete::Shell;
+use mutex_stats::reporter::Guid;
 
 use crate::color::Color;
 use crate::commands::Threshold;
+use crate::commands::parse_guid;
+use crate::commands::parse_metadata;
 use crate::commands::parse_threshold;
 use crate::failure::Failure;
 use crate::help;
@@ -73,6 +76,10 @@ pub enum Command {
     /// Show what happens, as it happens: connections that start and end, alerts, packets.
     #[command(after_help = help::EVENTS)]
     Events(EventsArgs),
+
+    /// Meter connections from their packets, as they pass: how much so far, how fast, and in the end.
+    #[command(after_help = help::METER)]
+    Meter(MeterArgs),
 
     /// Add connections up by process, command, user, port or whatever they have in common.
     #[command(after_help = help::AGGREGATE)]
@@ -234,6 +241,37 @@ pub struct EventsArgs {
     #[arg(long, value_enum, default_value_t)]
     pub format: EventFormat,
     /// End after so many.
+    #[arg(long, value_name = "N")]
+    pub count: Option<u64>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `meter`.
+#[derive(Debug, Args)]
+pub struct MeterArgs {
+    /// Only those that fit: terms that must all hold.
+    #[arg(value_name = "FILTER")]
+    pub terms: Vec<String>,
+    /// The same as an option, as other commands have it.
+    #[arg(long, value_name = "TERMS")]
+    pub filter: Vec<String>,
+    /// Time from one list, or one log of all meters, to the next.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
+    pub interval: Duration,
+    /// What is known of the connections, to be shown with each.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_metadata)]
+    pub metadata: Vec<(String, String)>,
+    /// What the reporter is registered as; a new one if there is none.
+    #[arg(long, value_name = "GUID", value_parser = parse_guid)]
+    pub reporter: Option<Guid>,
+    /// How to show them.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+    /// So many of those that moved most, and all others as one.
+    #[arg(long, value_name = "N")]
+    pub top: Option<usize>,
+    /// End after so many intervals.
     #[arg(long, value_name = "N")]
     pub count: Option<u64>,
     #[command(flatten)]

@@ -149,6 +149,36 @@ standard error, and in `lost`.
 Units: IP bytes, headers included; times are UTC, in JSON nanoseconds since 1970.
 Exit status: 0 done; 1 failed; 2 wrong usage.";
 
+pub const METER: &str = "\
+FILTER are terms that must all hold. Keys are protocol, family, address, local, remote, port,
+local_port, remote_port, netns, connection, uid, cgroup and fd; with sample=N only every Nth packet is
+counted before a connection ends.
+
+Examples:
+  sudo mutexctl meter
+  sudo mutexctl meter protocol=udp --interval 5s --top 10
+  sudo mutexctl meter remote=192.0.2.0/24 --metadata site=east --format jsonl -o meters.jsonl
+  sudo mutexctl meter port=53 --format jsonl | jq -c 'select(.logged == \"ended\")'
+  sudo mutexctl meter protocol=udp --count 1 --interval 1min --format csv -o minute.csv
+
+A connection has a meter from its first packet on that passes while this command runs. Its id is
+source->destination/protocol, where the source is this host's end or, of what is forwarded, the
+initiator's; both ends of what stays on this host are connections of their own.
+  started    the meter is new
+  running    an interval is over; out/s and in/s are of that interval
+  ended      the connection is over: final figures. They come when nothing can be added any more, which
+             is after `timeout_closed`, and are the kernel's own if all of the connection was seen
+  stopped    metering is over (--count, Ctrl-C, or the module is unloaded): final figures
+table and json list all meters and those that have ended since, each interval; jsonl and csv are logs,
+each line as it comes. Totals are of the lines above them.
+
+Events that were lost because they were not taken in time are told, exactly, on standard error, in JSON
+Lines, and as `lost` with each meter that may lack them. A shell over SSH has packets of its own: name
+a filter that leaves them out.
+
+Units: IP bytes on the wire, headers included; bytes a second; times are nanoseconds since 1970.
+Exit status: 0 done; 1 failed; 2 wrong usage.";
+
 pub const AGGREGATE: &str = "\
 Keys: pid, command (or comm), uid, cgroup, netns, port, local_port, remote_port, remote, protocol; one
 or several with commas. port is the smaller of the two, which is the service's but for rare cases.

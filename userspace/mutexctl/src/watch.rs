@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::target::Target;
 
 /// Clears a terminal, from its first line on.
-const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
+pub const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
 
 /// Calls `show` once, or with an interval until somebody ends it or `count` times. On a terminal each
 /// takes the place of the one before, elsewhere there is an empty line between them.

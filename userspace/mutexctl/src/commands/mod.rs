@@ -15,6 +15,7 @@ mod export;
 mod fds;
 mod generate;
 mod list;
+mod meter;
 mod record;
 mod records;
 mod replay;
@@ -26,6 +27,8 @@ pub use check::Threshold;
 pub use check::parse_threshold;
 pub use connections::endpoint;
 pub use list::holders;
+pub use meter::parse_guid;
+pub use meter::parse_metadata;
 
 use crate::cli::AlertsCommand;
 use crate::cli::Cli;
@@ -54,6 +57,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
             None => list::run::<alerts::Alerts>(&Source::of(proc, &args.list.from)?, &args.list),
         },
         Command::Events(args) => events::run(proc, args),
+        Command::Meter(args) => meter::run(proc, args),
         Command::Aggregate(args) => aggregate::run(&Source::of(proc, &args.from)?, args),
         Command::Diff(args) => diff::run(proc, args),
         Command::Config(ConfigCommand::Get { keys, format }) => config::get(proc, keys, *format),

@@ -14,6 +14,7 @@ fn help_teaches() {
         ("fds", include_str!("expected/help-fds.txt")),
         ("alerts", include_str!("expected/help-alerts.txt")),
         ("events", include_str!("expected/help-events.txt")),
+        ("meter", include_str!("expected/help-meter.txt")),
         ("aggregate", include_str!("expected/help-aggregate.txt")),
         ("diff", include_str!("expected/help-diff.txt")),
         ("config", include_str!("expected/help-config.txt")),

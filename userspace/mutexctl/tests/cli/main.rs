@@ -6,6 +6,7 @@ mod commands;
 mod damage;
 mod help;
 mod host;
+mod meter;
 mod output;
 mod pipes;
 mod progress;
