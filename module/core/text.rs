@@ -168,6 +168,9 @@ impl fmt::Display for Command<'_> {
 /// How many of [`status_fields`] come before the traffic in `stats`: the others are newer.
 const STATUS_BEFORE_TRAFFIC: usize = 17;
 
+/// How many of them come before the quality.
+const STATUS_BEFORE_QUALITY: usize = 25;
+
 /// The scalars of `stats` that are the module's own, with their names.
 pub fn status_fields(status: &mutex_status) -> [(&'static str, u64); 26] {
     [
@@ -236,12 +239,15 @@ pub fn stats(
         }
         traffic_lines(out, "untracked_", reason.name(), &sum)?;
     }
-    for (key, value) in status.iter().skip(STATUS_BEFORE_TRAFFIC) {
+    for (key, value) in status.iter().take(STATUS_BEFORE_QUALITY).skip(STATUS_BEFORE_TRAFFIC) {
         writeln!(out, "{key} {value}")?;
     }
     quality.columns(|key, value| writeln!(out, "{key} {value}"))?;
     for drop in drops {
         writeln!(out, "drop_{} {}", DropKey(&drop), drop.packets)?;
+    }
+    for (key, value) in status.iter().skip(STATUS_BEFORE_QUALITY) {
+        writeln!(out, "{key} {value}")?;
     }
     Ok(())
 }
@@ -707,8 +713,8 @@ mod tests {
             .expect("a string takes everything");
         let old = text.find("\nuntracked_policy_payload 0\nconnections_early 0\n");
         assert!(old.is_some(), "{text}");
-        assert!(text.contains("\nevents_lost 3\npacket_monitors 1\nlatency_samples 0\n"), "{text}");
-        assert!(text.ends_with("\npeak_out 6\ndrop_tcp_csum 5\n"), "{text}");
+        assert!(text.contains("\nevents_lost 3\nlatency_samples 0\n"), "{text}");
+        assert!(text.ends_with("\npeak_out 6\ndrop_tcp_csum 5\npacket_monitors 1\n"), "{text}");
     }
 
     #[test]
