@@ -342,6 +342,20 @@ mod tests {
             "running 192.0.2.1:5->[2001:db8::1]:53/udp sent 100 received 1152921504606846976 bytes \
              at least (2 events lost) app=\"x\",1 b="
         );
+        let schema = serde_json::from_str::<Json>(include_str!("../../schema/meter.schema.json"));
+        let mut compiler = boon::Compiler::new();
+        let place = "urn:mutex:schema:1:meter#/$defs/meter";
+        compiler
+            .add_resource("urn:mutex:schema:1:meter", schema.expect("a schema is JSON"))
+            .expect("it is a schema");
+        let mut schemas = boon::Schemas::new();
+        let meter = compiler.compile(place, &mut schemas).expect("it is a schema");
+        for name in Entry::COLUMNS {
+            let mut some = parsed.clone();
+            assert!(schemas.validate(&some, meter).is_ok());
+            some.as_object_mut().expect("it is one").remove(name);
+            assert!(schemas.validate(&some, meter).is_err(), "{name}");
+        }
         let gre = entry(47).cells();
         assert_eq!((&gre[5], &gre[7]), (&Cell::Unknown, &Cell::Unknown));
     }

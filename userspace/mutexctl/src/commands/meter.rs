@@ -96,11 +96,12 @@ pub fn run(proc: &Path, args: &MeterArgs) -> Result<(), Failure> {
         let taken = || std::mem::take(&mut *entries.lock().unwrap_or_else(PoisonError::into_inner));
         let mut next = Instant::now() + args.interval;
         let mut rounds = 0;
+        let mut losses = Losses::default();
         let end = loop {
             if progress.lost > 0 {
-                say(format_args!("{} events were lost: calls took too long", progress.lost));
                 shown.lost(progress.lost).map_err(written)?;
             }
+            losses.add(progress.lost);
             let is_due = Instant::now() >= next;
             rounds += u64::from(is_due);
             if is_over.load(Relaxed) || args.count.is_some_and(|count| rounds >= count) {
@@ -122,9 +123,33 @@ pub fn run(proc: &Path, args: &MeterArgs) -> Result<(), Failure> {
         drop(feed);
         let _ = registry.unregister(guid);
         metering.close();
+        losses.say();
         shown.add(taken(), true).map_err(written)?;
         end
     })
+}
+
+/// What was lost and has not been said: not more than a sentence a second.
+#[derive(Default)]
+struct Losses {
+    events: u64,
+    said: Option<Instant>,
+}
+
+impl Losses {
+    fn add(&mut self, events: u64) {
+        self.events += events;
+        if self.said.is_none_or(|said| said.elapsed() >= Duration::from_secs(1)) {
+            self.say();
+        }
+    }
+
+    fn say(&mut self) {
+        if self.events > 0 {
+            say(format_args!("{} events were lost: calls took too long", self.events));
+            (self.events, self.said) = (0, Some(Instant::now()));
+        }
+    }
 }
 
 /// Becomes true with the first signal that asks for the end; the second one ends at once.
