@@ -102,6 +102,8 @@ def targets(table):
                "<=", limit, ratio(own("mutex", flows), own("bpf-hash", flows)))
     yield ("MUTEX / conntrack with accounting, 256 connections", "difference to nothing", "<=", 0.2,
            ratio(own("mutex", 256, "nothing"), own("conntrack", 256, "nothing")))
+    yield ("a packet when a reporter has gone / before one was there", "256 connections", "<=", 1.05,
+           ratio(packet("mutex, metered before", 256), packet("mutex", 256)))
     yield ("two CPUs on different connections / one", "packets a second, 256 connections each", ">=", 1.9, cpus(256, 0))
     yield "two CPUs on one connection / one", "packets a second", ">=", 1.5, cpus(1, 1)
     for reader in "read of connections", "read of snapshot", "map of snapshot":

@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -183,6 +184,26 @@ def monitored(reading):
         os.close(monitor)
 
 
+@contextlib.contextmanager
+def metered(stays):
+    """With mutexctl meter, which reports every packet, or after it has gone."""
+    with mutex():
+        meter = subprocess.Popen(["mutexctl", "meter", "--interval", "1h", "-o", "/dev/null"], stderr=subprocess.DEVNULL,
+                                 preexec_fn=lambda: os.sched_setaffinity(0, {1}))
+        while not stats()["packet_monitors"]:
+            if meter.poll() is not None:
+                raise RuntimeError("mutexctl meter does not begin")
+            time.sleep(0.01)
+        if stays:
+            yield {}
+        meter.send_signal(signal.SIGINT)
+        meter.wait()
+        if meter.returncode or stats()["packet_monitors"]:
+            raise RuntimeError("mutexctl meter does not let go")
+        if not stays:
+            yield {}
+
+
 CONTENDERS = {
     "nothing": nothing,
     "empty hook": empty_hook,
@@ -192,4 +213,6 @@ CONTENDERS = {
     "mutex": mutex,
     "mutex, monitor stalls": lambda: monitored(False),
     "mutex, monitor reads": lambda: monitored(True),
+    "mutex, metered": lambda: metered(True),
+    "mutex, metered before": lambda: metered(False),
 }
