@@ -51,6 +51,23 @@ use mutex_core::sync::atomic::Ordering::SeqCst;
 use mutex_core::sync::atomic::Place;
 use mutex_core::wire::Wire;
 
+/// What the library's own files take their locks from.
+mod sync {
+    pub use loom::sync::Condvar;
+    pub use loom::sync::Mutex;
+}
+
+// The library is written in a later edition, and styled as it.
+#[rustfmt::skip]
+#[path = "../../userspace/mutex-stats/src/monitor/latest.rs"]
+mod latest;
+#[rustfmt::skip]
+#[path = "../../userspace/mutex-stats/src/stop.rs"]
+mod stop;
+#[rustfmt::skip]
+#[path = "../../userspace/mutex-stats/src/monitor/tally.rs"]
+mod tally;
+
 /// How often one thread may be taken off in favour of another where it need not be. Hardly a fault
 /// takes more than two; each one more takes ten times as long.
 const PREEMPTIONS: usize = 2;
@@ -773,5 +790,124 @@ mod queue {
     #[test]
     fn with_two_readers_it_breaks() {
         fails("twice or not at all", a_slot_that_is_used_again_too_early);
+    }
+}
+
+mod monitoring {
+    use super::*;
+    use crate::latest::Latest;
+    use crate::stop::Stop;
+    use crate::tally::Tally;
+    use std::time::Duration;
+
+    /// What somebody who looks while requests come and go sees.
+    fn requests_and_a_reader() {
+        let tally = Arc::new(Tally::default());
+        let working = tally.clone();
+        let request = thread::spawn(move || {
+            working.begin();
+            working.end(true);
+        });
+        let seen = tally.copy();
+        assert!(seen.done <= seen.begun, "done before it has begun");
+        assert!(seen.failed <= seen.done, "failed before it is done");
+        join([request]);
+        let seen = tally.copy();
+        assert_eq!((seen.begun, seen.done, seen.failed), (1, 1, 1), "lost");
+    }
+
+    /// One that begins in one thread and ends in another, beside one that does well.
+    fn requests_that_are_handed_on() {
+        let tally = Arc::new(Tally::default());
+        tally.begin();
+        let ending = tally.clone();
+        let failing = thread::spawn(move || ending.end(true));
+        let working = tally.clone();
+        let request = thread::spawn(move || {
+            working.begin();
+            working.end(false);
+        });
+        let seen = tally.copy();
+        assert!(seen.done <= seen.begun, "done before it has begun");
+        assert!(seen.failed <= seen.done, "failed before it is done");
+        join([failing, request]);
+        let seen = tally.copy();
+        assert_eq!((seen.begun, seen.done, seen.failed), (2, 2, 1), "lost");
+    }
+
+    #[test]
+    fn nobody_sees_more_done_than_begun() {
+        hold_and_need_each_order(
+            &["tally.rs"],
+            &[requests_and_a_reader, requests_that_are_handed_on],
+            &[],
+        );
+    }
+
+    fn collections_at_once() {
+        let latest = Arc::new(Latest::default());
+        let threads = [1, 2].map(|number| {
+            let latest = latest.clone();
+            thread::spawn(move || latest.put(number, Arc::new(number)))
+        });
+        let seen = [latest.get(), latest.get()].map(|seen| seen.map_or(0, |seen| *seen));
+        assert!(seen[0] <= seen[1], "it went back");
+        join(threads);
+        assert_eq!(latest.get().as_deref(), Some(&2), "not the newest");
+    }
+
+    /// As [`Latest::put`] would be if it looked first and put it in later.
+    fn looked_at_and_put_in_apart() {
+        let latest = Arc::new(loom::sync::Mutex::new(0));
+        let threads = [1, 2].map(|number| {
+            let latest = latest.clone();
+            thread::spawn(move || {
+                let is_newer = *latest.lock().expect("nobody panics") < number;
+                if is_newer {
+                    *latest.lock().expect("nobody panics") = number;
+                }
+            })
+        });
+        join(threads);
+        assert_eq!(*latest.lock().expect("nobody panics"), 2, "not the newest");
+    }
+
+    #[test]
+    fn the_newest_collection_stays_whichever_comes_last() {
+        hold_and_need_each_order(&["latest.rs"], &[collections_at_once], &[]);
+        fails("not the newest", looked_at_and_put_in_apart);
+    }
+
+    /// The model's clock stands still: who waits is woken, or waits for ever.
+    fn a_thread_that_is_stopped() {
+        let stop = Arc::new(Stop::default());
+        let waiting = stop.clone();
+        let ticker = thread::spawn(move || while !waiting.wait(Duration::MAX) {});
+        stop.set();
+        join([ticker]);
+        assert!(stop.wait(Duration::MAX), "it is set for good");
+    }
+
+    /// As [`Stop`] would be if it looked at the flag first and slept later.
+    fn looked_at_and_slept_apart() {
+        let stop = Arc::new((loom::sync::Mutex::new(false), loom::sync::Condvar::new()));
+        let waiting = stop.clone();
+        let ticker = thread::spawn(move || {
+            let (flag, changed) = &*waiting;
+            let is_set = *flag.lock().expect("nobody panics");
+            if !is_set {
+                let guard = flag.lock().expect("nobody panics");
+                drop(changed.wait(guard));
+            }
+        });
+        *stop.0.lock().expect("nobody panics") = true;
+        stop.1.notify_all();
+        join([ticker]);
+    }
+
+    #[test]
+    fn a_thread_that_waits_is_always_stopped() {
+        hold_and_need_each_order(&["stop.rs"], &[a_thread_that_is_stopped], &[]);
+        fails("deadlock", looked_at_and_slept_apart);
     }
 }

@@ -15,7 +15,7 @@
 //! - [`reporter`] calls whoever is registered for each packet, and meters connections.
 //! - [`Recorder`] appends images to a [`Recording`].
 //! - [`Image`] is a whole image in memory, to look around in and to write one with.
-//! - [`diagnostics`] records what happens to peers.
+//! - [`diagnostics`] records what happens to peers; [`monitor`] watches how programs perform.
 //! - [`Writer`] makes images, [`Stats`] and [`Columns`] understand the kernel's text.
 //!
 //! ```
@@ -51,6 +51,7 @@ mod holders;
 mod image;
 mod mapping;
 mod memory;
+pub mod monitor;
 mod order;
 mod owned;
 mod proc;

@@ -4,6 +4,7 @@
 
 mod exported;
 mod kernel;
+mod monitor;
 mod recorder;
 mod socket;
 
