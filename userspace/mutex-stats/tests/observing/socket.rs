@@ -11,6 +11,7 @@ use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -27,6 +28,7 @@ use mutex_stats::diagnostics::Severity;
 use mutex_stats::diagnostics::Source;
 use mutex_stats::formats::Exposition;
 use mutex_stats::formats::Families;
+use proptest::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -272,6 +274,151 @@ fn a_client_finds_the_next_daemon() {
     let third =
         Listener::start(&daemon.path, &ListenerSettings::default(), daemon.recorder.clone());
     drop(third.expect("it is replaced"));
+}
+
+#[test]
+fn a_line_without_end_takes_no_memory_without_end() {
+    let daemon = daemon(&ListenerSettings::default());
+    let mut raw = daemon.raw();
+    raw.get_mut().write_all(&[b' '; (64 << 10) + 1]).expect("it is taken");
+    // It is answered before it has ended, and only once.
+    assert_eq!(answer(&mut raw)["error"], "a request has at most 65536 bytes");
+    raw.get_mut().write_all(&[b' '; 1 << 20]).expect("it is taken");
+    raw.get_mut().write_all(b"\n{\"record\":{\"kind\":\"a\"}}\n").expect("it is taken");
+    assert_eq!(answer(&mut raw)["number"], 1);
+    // One that is as long as it may be is not too long.
+    let request = b"{\"record\":{\"kind\":\"a\"}}";
+    let line = [request.as_slice(), &vec![b' '; (64 << 10) - request.len()], b"\n"].concat();
+    raw.get_mut().write_all(&line).expect("it is taken");
+    assert_eq!(answer(&mut raw)["number"], 2);
+    assert_eq!(daemon.listener().statistics().malformed, 1);
+}
+
+#[test]
+fn an_answer_has_a_bound_and_says_what_it_leaves_out() {
+    let daemon = daemon(&ListenerSettings::default());
+    for number in 0..200 {
+        let message = number.to_string() + &"x".repeat(4000);
+        daemon.recorder.record(info(&message)).expect("it is open");
+    }
+    let events = daemon.client().events(&Query::last(200)).expect("it is open");
+    assert!((60..66).contains(&events.len()), "{} events of 4 kB in 256 KiB", events.len());
+    assert_eq!(events.last().expect("there are some")["number"], 200, "the newest are there");
+    let mut raw = daemon.raw();
+    raw.get_mut().write_all(b"{\"get\":\"events\",\"last\":200}\n").expect("it is taken");
+    assert_eq!(answer(&mut raw)["left_out"], 200 - events.len());
+}
+
+/// Where the test below runs itself as somebody else.
+const SOCKET: &str = "MUTEX_TEST_SOCKET";
+
+#[test]
+fn who_is_somebody_else_may_record_but_not_ask() {
+    if let Some(path) = std::env::var_os(SOCKET) {
+        let mut client = Client::with_timeout(path, PATIENCE).expect("the daemon listens");
+        assert_eq!(client.record(info("mine")).expect("it is recorded"), 1);
+        let why = "the daemon has refused it: only the daemon's own user and root may ask";
+        assert_eq!(client.health().expect_err("it is not for all").to_string(), why);
+        assert_eq!(client.events(&Query::last(1)).expect_err("nor are events").to_string(), why);
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        println!("only root can be somebody else");
+        return;
+    }
+    let daemon = daemon(&ListenerSettings { mode: 0o666, ..ListenerSettings::default() });
+    let folder = daemon.path.parent().expect("it is in one");
+    let everybody = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder, everybody).expect("it is ours");
+    // Where this program is, somebody else may not be able to look.
+    let program = folder.join("program");
+    std::fs::copy(std::env::current_exe().expect("it runs"), &program).expect("there is room");
+    let name = "socket::who_is_somebody_else_may_record_but_not_ask";
+    let child = std::process::Command::new(&program)
+        .args(["--exact", name, "--nocapture"])
+        .current_dir("/")
+        .env(SOCKET, &daemon.path)
+        .uid(65534)
+        .gid(65534)
+        .output()
+        .expect("it can be run");
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && said.contains("1 passed"), "{child:?}");
+    let kept = daemon.recorder.events(&Query::last(1)).expect("it is open");
+    assert!(matches!(kept[0].source, Source::Program { uid: 65534, .. }), "{:?}", kept[0].source);
+    assert_eq!(daemon.listener().statistics().refused, 2);
+}
+
+#[test]
+fn a_client_takes_no_answer_for_that_to_another_question() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("socket");
+    let socket = UnixListener::bind(&path).expect("it can be made");
+    let daemon = thread::spawn(move || {
+        let accept = || BufReader::new(socket.accept().expect("somebody comes").0);
+        let mut line = String::new();
+        // The first one says nothing until the client has given up on it.
+        let mut silent = accept();
+        silent.read_line(&mut line).expect("it asks");
+        for answer in [
+            "{\"ok\":true,\"number\":7}\n",
+            "nonsense\n",
+            "{\"ok\":true}\n",
+            "[]\n",
+            "{\"ok\":true,\"number\":8",
+        ] {
+            let mut stream = accept();
+            stream.read_line(&mut line).expect("it asks");
+            let _ = silent.get_mut().write_all(b"{\"ok\":true,\"number\":6}\n");
+            let _ = stream.get_mut().write_all(answer.as_bytes());
+        }
+    });
+    let mut client = Client::with_timeout(&path, Duration::from_millis(50)).expect("it is there");
+    assert!(matches!(client.record(info("x")), Err(Error::Io(_))), "nobody answers");
+    // On a slow machine the right answer can be too late, too, but the wrong one is never taken.
+    match client.record(info("x")) {
+        Ok(number) => assert_eq!(number, 7),
+        Err(error) => assert!(matches!(error, Error::Io(_)), "{error}"),
+    }
+    drop(client);
+    for why in ["expected ident", "there is no number", "neither yes nor no"] {
+        let mut client = Client::with_timeout(&path, PATIENCE).expect("it is there");
+        let error = client.record(info("x")).expect_err("it is no answer").to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    let mut client = Client::with_timeout(&path, PATIENCE).expect("it is there");
+    let error = client.record(info("x")).expect_err("it is cut off").to_string();
+    assert!(error.contains("went away"), "{error}");
+    daemon.join().expect("it does not panic");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever comes, in whatever pieces, each line is answered once.
+    #[test]
+    fn each_line_is_answered_whatever_it_is(
+        pieces in prop::collection::vec(prop::collection::vec(
+            prop_oneof![3 => any::<u8>(), 1 => Just(b'\n'), 1 => prop::sample::select(b"{}[]\":1e".to_vec())],
+            0..200,
+        ), 0..8),
+    ) {
+        let daemon = daemon(&ListenerSettings::default());
+        let mut raw = daemon.raw();
+        for piece in &pieces {
+            raw.get_mut().write_all(piece).expect("it is taken");
+        }
+        raw.get_mut().shutdown(Shutdown::Write).expect("it is open");
+        let all = pieces.concat();
+        let ends = all.iter().filter(|byte| **byte == b'\n').count();
+        let rest = usize::from(all.last().is_some_and(|byte| *byte != b'\n'));
+        let answers = raw.lines().map_while(Result::ok).count();
+        prop_assert_eq!(answers, ends + rest);
+        let statistics = daemon.listener().statistics();
+        let counted = statistics.malformed + statistics.refused + statistics.recorded + statistics.answered;
+        prop_assert_eq!(counted, answers as u64);
+        prop_assert_eq!(daemon.client().record(info("x")).is_ok(), true);
+    }
 }
 
 #[test]
