@@ -58,7 +58,7 @@ def bulk(a, b):
     for way in ("up", "down", "both"):
         near = traffic.tcp_connect(a, *listener.getsockname(), timeout=30)
         far, _ = listener.accept()
-        far.settimeout(30)
+        far.settimeout(30 * pace.LONGER)
         flows = [(near, far)] * (way != "down") + [(far, near)] * (way != "up")
         senders = [threading.Thread(target=source.sendall, args=(bytes(SIZE),)) for source, _ in flows]
         readers = [threading.Thread(target=traffic.receive, args=(sink, SIZE)) for _, sink in flows]
@@ -127,15 +127,16 @@ def holes(row, namespaces):
     a.sh("nft", "-f", "-", input="add rule ip holes out tcp dport != { 9, 10 } counter drop")
     failed = lambda: wire.find(module.image(), a, traffic.ends(near)).quality.retransmissions_failed
     check.that("sending again what was lost is forbidden", traffic.wait_for(failed))
-    b.sh("nft", "flush", "chain", "ip", "holes", "in")
-    b.sh("nft", "-f", "-", input="add rule ip holes in tcp dport 9 counter drop")
+    # At once: between the two a SYN into the hole would be answered.
+    b.sh("nft", "-f", "-", input="flush chain ip holes in; add rule ip holes in tcp dport 9 counter drop")
     key = (6, *hole.getsockname(), "10.0.1.2", 9)
     waits = lambda: wire.find(module.image(), a, key).quality.retransmitted_packets >= 2
     check.that("the SYN into the hole is sent again, twice", traffic.wait_for(waits, 20, 0.2))
     a.sh("nft", "flush", "table", "ip", "holes")
     far.recv(1000)
     late.setblocking(True)
-    late.settimeout(20)
+    late.settimeout(20 * pace.LONGER)
+    listener.settimeout(20 * pace.LONGER)
     check.that("what was late is connected", traffic.wait_for(
         lambda: any(one.key[-1] == 10 for one in ss.sockets(a, "ESTAB")), 20, 0.2))
     accepted, _ = listener.accept()
