@@ -207,7 +207,7 @@ def given_to_root():
             finally:
                 os._exit(0)
         os.waitpid(child, 0)
-        ours.settimeout(5)
+        ours.settimeout(5 * pace.LONGER)
         _, fds, _, _ = socket.recv_fds(ours, 1, 1)
         said = "done"
         try:

@@ -95,7 +95,7 @@ class Held:
         listener = listener or self.listener
         near = traffic.tcp_connect(self.world.a, *listener.getsockname(), timeout=60)
         far, _ = listener.accept()
-        far.settimeout(60)
+        far.settimeout(60 * pace.LONGER)
         self.pairs.append((near, far))
         self.moved.append([0, 0])
 

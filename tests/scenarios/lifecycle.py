@@ -11,7 +11,7 @@ import struct
 import subprocess
 import time
 
-from lib import check, module, net, ss, traffic
+from lib import check, module, net, pace, ss, traffic
 
 TCP, UDP, SCTP = 6, 17, 132
 TIMEOUTS = {
@@ -90,7 +90,7 @@ def pair(world, port=0, source=None):
     with world.a.inside():
         near = socket.socket()
         near.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        near.settimeout(10)
+        near.settimeout(10 * pace.LONGER)
         if source:
             near.bind(("10.0.0.1", source))
         near.connect(listener.getsockname())

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 
-from lib import check, module, net, ss, traffic
+from lib import check, module, net, pace, ss, traffic
 
 TCP, UDP = 6, 17
 ALICE = int(subprocess.run(["id", "-u", "alice"], capture_output=True, text=True, check=True).stdout)
@@ -148,7 +148,7 @@ def many_clients(first, answers):
     check.part(f"a UDP server with 100 clients that {title}")
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("127.0.0.1", 0))
-    server.settimeout(5)
+    server.settimeout(5 * pace.LONGER)
     at = server.getsockname()
     clients = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(100)]
     for number, client in enumerate(clients):

@@ -11,7 +11,7 @@ import random
 import socket
 import struct
 
-from lib import check, forge, module, net
+from lib import check, forge, module, net, pace
 from lib.forge import tcp
 from lib.image import NOTHING, REASONS, Traffic
 
@@ -123,7 +123,7 @@ def udp_socket(host, address=None, port=0, **options):
         one = socket.socket(family, socket.SOCK_DGRAM)
     if address:
         one.bind((address, port))
-    one.settimeout(5)
+    one.settimeout(5 * pace.LONGER)
     return one
 
 
@@ -321,7 +321,7 @@ def link_local(world):
             far_index = socket.if_nametoindex(far)
             sink = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
             sink.bind(("fe80::b", 6001, 0, far_index))
-        sink.settimeout(5)
+        sink.settimeout(5 * pace.LONGER)
         with world.step(f"link-local over {near}") as moved:
             one.sendto(bytes(size), ("fe80::b", 6001, 0, near_index))
             sink.recv(1000)
@@ -337,7 +337,7 @@ def link_local(world):
             one = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
             one.bind(("fe80::a", 6000, 0, socket.if_nametoindex("va")))
             one.sendto(bytes(50), one.getsockname())
-            one.settimeout(5)
+            one.settimeout(5 * pace.LONGER)
             one.recv(100)
     check.equal("link-local to itself: one connection, sent and received",
                 (len([c for c in moved.connections if c.protocol == UDP]), moved.of(a, protocol=UDP)),

@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 
-from lib import check, conntrack, module, ss, traffic
+from lib import check, conntrack, module, pace, ss, traffic
 from lib.image import NOTHING
 from lib.routers import (C4, C6, RA4, RA6, RB4, RB6, S4, S6, TCP, UDP, World, has_ends, no_offloads)
 
@@ -23,7 +23,7 @@ class Talk:
         self.near = traffic.tcp_connect(near, *to)
         self.far, _ = self.listener.accept()
         for one in (self.near, self.far):
-            one.settimeout(20)
+            one.settimeout(20 * pace.LONGER)
         for source, sink, size in ((self.near, self.far, up), (self.far, self.near, down)):
             sender = threading.Thread(target=source.sendall, args=(bytes(size),))
             sender.start()
@@ -37,7 +37,7 @@ class Talk:
             self.answering.bind(at)
         self.asking.connect(to)
         for one in (self.asking, self.answering):
-            one.settimeout(20)
+            one.settimeout(20 * pace.LONGER)
         for i in range(5):
             self.asking.send(bytes(100 * i))
             _, source = self.answering.recvfrom(2000)

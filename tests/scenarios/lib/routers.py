@@ -10,6 +10,7 @@ import socket
 
 from lib import check, module, net, pcap, traffic
 from lib.image import NOTHING, Traffic
+from lib.pace import LONGER
 from lib.steps import Steps
 
 TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
@@ -162,7 +163,7 @@ def udp(host, address, port=0):
     with host.inside():
         one = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     one.bind((address, port))
-    one.settimeout(5)
+    one.settimeout(5 * LONGER)
     return one
 
 
