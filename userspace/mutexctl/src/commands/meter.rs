@@ -3,7 +3,6 @@
 //! `mutexctl meter`.
 
 use std::io;
-use std::io::BufWriter;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -47,6 +46,7 @@ use crate::table;
 use crate::table::Align::Left;
 use crate::table::Align::Right;
 use crate::table::Column;
+use crate::target::Output;
 use crate::target::Target;
 use crate::watch::CLEAR;
 
@@ -162,8 +162,6 @@ fn signals() -> Result<Arc<AtomicBool>, Failure> {
     }
     Ok(is_over)
 }
-
-type Output = BufWriter<Box<dyn Write>>;
 
 /// What is shown: a log as it comes, or lists of all meters.
 enum Shown<'a> {
@@ -373,7 +371,9 @@ fn list_for_people(
     let most = top.unwrap_or(usize::MAX);
     let mut lines: Vec<Line> = entries.iter().take(most).map(line).collect();
     entries.iter().skip(most).for_each(|entry| other.add(&entry.reading));
-    entries.iter().for_each(|entry| total.add(&entry.reading));
+    for entry in entries {
+        total.add(&entry.reading);
+    }
     if other.meters > 0 {
         lines.push(other.line("other"));
     }

@@ -136,8 +136,8 @@ fn a_log_line_by_line() {
     let last = &lines[lines.len() - 1];
     assert_eq!(some(last, &["lost_events", "source_port"]), "lost_events=2 source_port=null");
     assert_eq!(last["metadata"]["a"], "b");
-    let lost: Vec<_> = lines.iter().filter(|line| line["record"] == "lost").collect();
-    assert_eq!((lost.len(), &lost[0]["events"]), (1, &2.into()));
+    let losses: Vec<_> = lines.iter().filter(|line| line["record"] == "lost").collect();
+    assert_eq!((losses.len(), &losses[0]["events"]), (1, &2.into()));
 }
 
 #[test]
