@@ -2,6 +2,8 @@
 
 //! What the kernel module says, as events of a recorder.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::Entry;
@@ -37,11 +39,16 @@ use crate::scope_name;
 pub struct KernelFeed {
     /// Events that the kernel has lost for who reads them.
     lost: u64,
-    /// The last alert that was seen.
-    alert: Option<u64>,
+    /// The last alert of the ring that was seen.
+    ring: Option<u64>,
+    /// Alerts beyond it that came as events.
+    told: BTreeSet<u64>,
 }
 
 impl KernelFeed {
+    /// Alerts that are remembered until the ring is looked at: more than it has.
+    const TOLD: usize = 4096;
+
     /// Hands over an event.
     ///
     /// # Errors
@@ -59,10 +66,12 @@ impl KernelFeed {
         }
         match &event.happening {
             Happening::Alert(alert) => {
-                // Events that were lost can be alerts, too; who reads the ring sees which.
-                if self.alert.is_none_or(|last| alert.number > last) {
-                    self.alert = Some(alert.number);
+                let is_new = self.ring.is_none_or(|last| alert.number > last);
+                if is_new && self.told.insert(alert.number) {
                     entries.push(Entry::of_alert(alert));
+                }
+                if self.told.len() > Self::TOLD {
+                    self.told.pop_first();
                 }
             }
             _ => entries.extend(Entry::of_event(event)),
@@ -82,20 +91,23 @@ impl KernelFeed {
     ) -> Result<(), Error> {
         let mut entries = Vec::new();
         for alert in alerts {
-            let Some(last) = self.alert.replace(alert.number) else {
+            let number = alert.number;
+            if self.ring.is_some_and(|last| number <= last) {
+                continue;
+            }
+            let later = self.told.split_off(&number);
+            let told = std::mem::replace(&mut self.told, later);
+            if let Some(last) = self.ring.replace(number) {
+                let missed = (number - last - 1).saturating_sub(told.range(last..).count() as u64);
+                if missed > 0 {
+                    let message =
+                        format!("{missed} alerts were missed: newer ones took their places");
+                    entries.push(missing("alerts_missed", message, missed));
+                }
+            }
+            if !self.told.remove(&number) {
                 entries.push(Entry::of_alert(alert));
-                continue;
-            };
-            if alert.number <= last {
-                self.alert = Some(last);
-                continue;
             }
-            let missed = alert.number - last - 1;
-            if missed > 0 {
-                let message = format!("{missed} alerts were missed: newer ones took their places");
-                entries.push(missing("alerts_missed", message, missed));
-            }
-            entries.push(Entry::of_alert(alert));
         }
         recorder.record_all(Source::Kernel, entries).map(drop)
     }

@@ -136,6 +136,37 @@ fn alerts_come_once_whichever_way_and_missing_ones_are_told() {
 }
 
 #[test]
+fn alerts_that_were_lost_as_events_are_found_in_the_ring() {
+    let recorder = Recorder::default();
+    let mut feed = KernelFeed::default();
+    let see = |feed: &mut KernelFeed, number| {
+        let happening = Happening::Alert(Box::new(alert(number, 1)));
+        feed.event(&recorder, &event(number, 0, happening)).expect("it is open");
+    };
+    feed.alerts(&recorder, &[alert(1, 1)]).expect("it is open");
+    for number in [2, 4, 8, 8, 1] {
+        see(&mut feed, number);
+    }
+    // 3 is still there; 5 to 7 are not.
+    feed.alerts(&recorder, &[alert(3, 1), alert(4, 1), alert(8, 1), alert(9, 1)])
+        .expect("it is open");
+    see(&mut feed, 9);
+    let said: Vec<_> = all(&recorder)
+        .iter()
+        .map(|kept| {
+            let metadata = &kept.entry.metadata;
+            (
+                kept.entry.kind.name().to_owned(),
+                metadata.get("alert").or(metadata.get("count")).and_then(serde_json::Value::as_u64),
+            )
+        })
+        .collect();
+    let said: Vec<_> = said.iter().map(|(kind, number)| (kind.as_str(), *number)).collect();
+    let one = |number| ("alert", Some(number));
+    assert_eq!(said, [one(1), one(2), one(4), one(8), one(3), ("alerts_missed", Some(3)), one(9)]);
+}
+
+#[test]
 fn events_that_the_kernel_lost_are_told_once() {
     let recorder = Recorder::default();
     let mut feed = KernelFeed::default();
