@@ -141,6 +141,9 @@ fn what_cannot_be_shown_is_said() {
     let sentence = "top needs a terminal that can move its cursor: `mutexctl connections --sort \
                     rate_in --top 20 --watch` needs none; see `mutexctl --help`";
     assert_eq!(host.run(&["top"]), failed(2, sentence));
+    let mut dumb = Terminal::run(host.command(&["top"]).env("TERM", "dumb"));
+    dumb.shows("top needs a terminal that can move its cursor");
+    assert_eq!(dumb.end().code(), Some(2));
     for (args, sentence) in [
         (&["--from", "none.bin"][..], "cannot read none.bin: No such file or directory"),
         (&["--filter", "port=x"], "\"x\" is no value of port"),

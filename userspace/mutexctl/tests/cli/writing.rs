@@ -180,6 +180,20 @@ fn a_full_disk_is_one_sentence_and_nothing_is_left() {
 }
 
 #[test]
+fn a_recording_on_a_full_disk_keeps_what_is_whole() {
+    let host = Host::new();
+    let script = "cd \"$1\"; \"$2\" --proc \"${3%image.bin}proc\" record -o rec --interval 1ms --count \
+                  10000; echo status $?; \"$2\" replay rec --format jsonl | tail -n 1; \"$2\" audit rec | \
+                  tail -n 1";
+    let Some(ran) = on_a_small_disk(&host, script) else { return };
+    // Of nothing it is said that it was cut off.
+    assert_eq!(ran.stderr, "mutexctl: cannot write rec: No space left on device\n");
+    let lines: Vec<_> = ran.stdout.lines().collect();
+    assert_eq!((lines.len(), lines[0]), (3, "status 1"), "{lines:?}");
+    assert!(lines[1].starts_with("{\"record\":\"image\",") && lines[2].starts_with("balanced, "));
+}
+
+#[test]
 fn a_disk_that_is_full_only_for_the_last_table_gets_none() {
     let host = large();
     let script = "cd \"$1\"; mkdir out; for t in connections fds status totals; do echo old > \
