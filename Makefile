@@ -8,11 +8,15 @@ KDIR ?=
 ARGS ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
+# The module that 'make install' takes.
+MODULE ?= out/module/host/mutex.ko
 
 release = $(if $(KDIR),$(shell cat $(KDIR)/include/config/kernel.release),$(shell uname -r))
 share = $(DESTDIR)$(PREFIX)/share
 modules = $(DESTDIR)/lib/modules/$(release)
 as_root = $(if $(filter 0,$(shell id -u)),,sudo)
+# Into a DESTDIR of one's own nobody has to be root.
+installer = $(if $(DESTDIR),,$(as_root))
 
 .PHONY: all module tools load unload install demo test debug fuzz bench vm clean help
 .NOTPARALLEL:
@@ -32,13 +36,15 @@ unload: ## remove the module from the running kernel
 	$(as_root) rmmod mutex
 
 install: all ## install the module for the next boots, the tools, their manual and completions into PREFIX (/usr/local)
-	$(as_root) install -D -m 644 out/module/host/mutex.ko $(modules)/updates/mutex.ko
+	$(installer) install -D -m 644 $(MODULE) $(modules)/updates/mutex.ko
 	$(if $(DESTDIR),,$(as_root) depmod $(release))
-	$(as_root) install -D -t $(DESTDIR)$(PREFIX)/bin out/tools/*
-	$(as_root) out/tools/mutexctl man -o $(share)/man/man1
-	out/tools/mutexctl completions bash | $(as_root) install -D -m 644 /dev/stdin $(share)/bash-completion/completions/mutexctl
-	out/tools/mutexctl completions zsh | $(as_root) install -D -m 644 /dev/stdin $(share)/zsh/site-functions/_mutexctl
-	out/tools/mutexctl completions fish | $(as_root) install -D -m 644 /dev/stdin $(share)/fish/vendor_completions.d/mutexctl.fish
+	$(installer) install -D -t $(DESTDIR)$(PREFIX)/bin out/tools/*
+	$(installer) install -D -m 644 -t $(DESTDIR)$(PREFIX)/include include/mutex.h
+	$(installer) install -D -m 644 -t $(share)/mutex/schema userspace/mutex-stats/schema/*.json
+	$(installer) sh -c 'umask 022; exec out/tools/mutexctl man -o $(share)/man/man1'
+	out/tools/mutexctl completions bash | $(installer) install -D -m 644 /dev/stdin $(share)/bash-completion/completions/mutexctl
+	out/tools/mutexctl completions zsh | $(installer) install -D -m 644 /dev/stdin $(share)/zsh/site-functions/_mutexctl
+	out/tools/mutexctl completions fish | $(installer) install -D -m 644 /dev/stdin $(share)/fish/vendor_completions.d/mutexctl.fish
 
 demo: ## everything once in a virtual machine: build, load, real traffic, export, audit
 	@scripts/demo
