@@ -2,7 +2,8 @@
 """Every command of mutexctl on real traffic, its output read by programs that are not MUTEX's.
 
 The judges are json, csv and jq, promtool where there is one, the sockets' own numbers, and
-lib.image, which reads the binary image by itself.
+lib.image, which reads the binary image by itself. What it leaves in /out/judged is for judges that need
+more than this machine has: tests/judges.
 """
 
 import csv
@@ -17,7 +18,7 @@ import socket
 import subprocess
 import time
 
-from lib import check, module, net, pace, traffic
+from lib import check, module, net, pace, terminal, traffic
 from lib.image import COUNTERS, DIRECTIONS, Image
 
 FOLDER = "/tmp/tools"
@@ -241,6 +242,7 @@ def events_and_alerts(world):
     check.that("it is listed", alert["number"] in [each["number"] for each in listed])
     done = run("check", "--audit", "--alerts-within", "1h")
     check.that("a check sees it", done.returncode == 1 and done.stdout.startswith("MUTEX WARNING: "), done.stdout)
+    export("alerts.bin")
     out("alerts", "clear")
     check.equal("cleared", of_json("alerts")["alerts"], [])
     one.close()
@@ -288,6 +290,8 @@ def recordings():
 
 def unloaded():
     check.part("the module goes in the middle")
+    top = terminal.Terminal(["mutexctl", "top", "--interval", "50ms"])
+    top.shows("total = host")
     programs = {words: subprocess.Popen(["mutexctl", *words.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                         cwd=FOLDER)
                 for words in ("events", "connections --watch=50ms", "record -o gone --interval 50ms")}
@@ -304,6 +308,27 @@ def unloaded():
                    and any(words in said for words in ("MUTEX was unloaded", "MUTEX is not loaded", "MUTEX is being unloaded")), said)
     check.that("what was shown before is whole", shown.startswith(" ") or shown.startswith("id"), shown)
     check.that("what was recorded before is whole", len(of_json("replay", "gone")["images"]) > 0)
+    top.shows("waiting for it")
+    check.that("top says so, and waits", "MUTEX is not loaded: /proc/mutex does not exist; waiting for it" in top.text(), top.text())
+    top.press("2")
+    top.shows("[2 fds]")
+    module.load()
+    top.shows("total = host")
+    top.hides("waiting for it")
+    top.press("q")
+    check.equal("and goes on when it is back", top.end(), 0)
+    check.equal("the terminal is whole", top.wrong(), [])
+
+
+def leave(recorder):
+    """Keeps what was written, for judges that this machine has not."""
+    recorder.send_signal(signal.SIGTERM)
+    said = recorder.communicate(timeout=60 * pace.LONGER)[1]
+    check.equal("recording all the while, until it was told to end", (recorder.returncode, said), (-signal.SIGTERM, b""))
+    os.makedirs("/out/judged")
+    for name in ("now.bin", "alerts.bin"):
+        shutil.copy(f"{FOLDER}/{name}", "/out/judged")
+    shutil.copytree(f"{FOLDER}/whole", "/out/judged/whole")
 
 
 def main():
@@ -311,6 +336,7 @@ def main():
     os.chmod(FOLDER, 0o755)
     without_module()
     module.load(timeout_closed=5)
+    recorder = subprocess.Popen(["mutexctl", "record", "-o", "whole", "--interval", "500ms"], cwd=FOLDER, stderr=subprocess.PIPE)
     world = World()
     held = traffic.Held(world.a, world.b, "10.0.0.2", number=2, size=100_000)
     out("export", "--format", "binary", "-o", "before.bin")
@@ -321,6 +347,7 @@ def main():
     events_and_alerts(world)
     checks_and_people()
     recordings()
+    leave(recorder)
     module.audit("after all of it")
     unloaded()
     held.close()
