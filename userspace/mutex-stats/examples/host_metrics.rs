@@ -46,6 +46,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut families = Families::new(stdout().lock(), Exposition::Prometheus);
     recorder.write_metrics(&mut families)?;
     monitor.write_metrics(&mut families)?;
-    families.finish()?;
+    families.finish().map(drop)?;
     Ok(())
 }
