@@ -2,9 +2,9 @@
 
 //! Watches peers, and answers to lines on standard input: what is behind a daemon, without one.
 //!
-//! The argument is a file of settings (TOML). `metrics`, `peers`, `nodes`, `health`, `collect`, `flush` and
-//! `announce {JSON}` each give one line `answer JSON`; whatever happens meanwhile gives a line `event JSON`. The end
-//! of standard input ends it.
+//! The argument is a file of settings (TOML). `metrics`, `peers`, `nodes`, `health`, `flush` and `announce {JSON}`
+//! each give one line `answer JSON`; whatever happens meanwhile gives a line `event JSON`. The first two take keys, and
+//! then leave out other peers. The end of standard input ends it.
 
 use std::error::Error;
 use std::io::BufRead;
@@ -65,8 +65,13 @@ fn tell_event(event: Result<Event, RecvError>) -> Result<(), Box<dyn Error>> {
 async fn answer(peers: &Peers, line: &str) -> Value {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     match word {
-        "metrics" => tokio::task::block_in_place(|| metrics(peers)),
-        "peers" => json!(peers.peers()),
+        "metrics" => tokio::task::block_in_place(|| metrics(peers, rest)),
+        "peers" => peers
+            .peers()
+            .into_iter()
+            .filter(|peer| rest.is_empty() || rest.contains(&peer.id.public_key.to_string()))
+            .map(|peer| json!(peer))
+            .collect(),
         "nodes" => peers
             .other_nodes()
             .into_iter()
@@ -77,10 +82,6 @@ async fn answer(peers: &Peers, line: &str) -> Value {
             })
             .collect(),
         "health" => json!(peers.health().troubles()),
-        "collect" => {
-            tokio::task::block_in_place(|| peers.collect());
-            Value::Null
-        }
         "flush" => json!(peers.flush().await.err()),
         "announce" => match serde_json::from_str(rest) {
             Ok(announcement) => {
@@ -93,8 +94,14 @@ async fn answer(peers: &Peers, line: &str) -> Value {
     }
 }
 
-fn metrics(peers: &Peers) -> Value {
+/// All metrics, of peers only those whose keys are named, if any is.
+fn metrics(peers: &Peers, keys: &str) -> Value {
     let mut families = Families::new(Vec::new(), Exposition::Prometheus);
     let written = peers.write_metrics(&mut families).and_then(|()| families.finish());
-    json!(written.map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default())
+    let text = written.map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default();
+    let is_wanted = |line: &&str| {
+        let key = line.split("peer=\"").nth(1).and_then(|rest| rest.split('"').next());
+        keys.is_empty() || key.is_none_or(|key| keys.contains(key))
+    };
+    json!(text.lines().filter(is_wanted).fold(String::new(), |text, line| text + line + "\n"))
 }

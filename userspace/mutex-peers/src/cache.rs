@@ -343,7 +343,12 @@ impl Cache {
                 }
             }
             Announcement::Updated { public_key, settings } => {
-                self.hear(public_key, settings, now.time_ns, now);
+                let is_new = self.hear(public_key, settings.clone(), now.time_ns, now);
+                if is_new && !self.peers.keys().any(|id| id.public_key == public_key) {
+                    // Another node may have it.
+                    let facts = Facts { settings, said_ns: now.time_ns, ..Facts::default() };
+                    self.happened("", Happening::PeerUpdated { public_key, facts }, now);
+                }
             }
             Announcement::Reidentified { before, public_key, interface } => {
                 let before = PeerId { interface: interface.clone(), public_key: before };
@@ -379,10 +384,11 @@ impl Cache {
         }
     }
 
-    fn hear(&mut self, key: PublicKey, settings: PeerSettings, said_ns: u64, now: Moment) {
+    /// Tells whether it is something new.
+    fn hear(&mut self, key: PublicKey, settings: PeerSettings, said_ns: u64, now: Moment) -> bool {
         let said = Said { settings, said_ns };
         if self.said.get(&key).is_some_and(|known| known.settings == said.settings) {
-            return;
+            return false;
         }
         self.writes.push(Write::Say(key, said.clone()));
         self.said.insert(key, said);
@@ -401,6 +407,7 @@ impl Cache {
             }
             self.peers.insert(id, peer);
         }
+        true
     }
 
     /// What the database knows from before this process, whenever it could be read.

@@ -35,9 +35,6 @@ use crate::queue::Queue;
 use crate::store;
 use crate::store::Store;
 
-/// A reading that is no older is as good as a new one.
-const FRESH_NS: u64 = 1_000_000_000;
-
 /// All of it.
 pub(crate) struct Collector {
     pub settings: Arc<Settings>,
@@ -63,7 +60,8 @@ pub(crate) struct Collector {
 /// The last reading of the kernel.
 #[derive(Debug, Default)]
 struct Reading {
-    at_ns: Option<u64>,
+    /// When it was asked for, by the clock that nobody sets.
+    asked_ns: u64,
     trouble: Option<String>,
 }
 
@@ -138,26 +136,22 @@ impl Collector {
         result
     }
 
-    /// Asks the kernel, unless it was asked just before.
-    pub(crate) fn collect_if_old(&self) {
+    /// Asks the kernel for a scrape.
+    pub(crate) fn collect_for_scrape(&self) {
+        // Before the database was read, every peer would be new.
         if *self.ready.borrow() {
-            self.collect_unless(FRESH_NS);
+            self.collect();
         }
     }
 
-    /// Asks the kernel.
+    /// Asks the kernel. Who waits while somebody else does so takes what was asked for after it came.
     pub(crate) fn collect(&self) {
-        self.collect_unless(0);
-    }
-
-    /// Asks the kernel, unless that was done since so long ago.
-    fn collect_unless(&self, fresh_ns: u64) {
+        let came_ns = self.clock.now().uptime_ns;
         let mut reading = lock(&self.reading);
-        let now = self.clock.now().uptime_ns;
-        if reading.at_ns.is_some_and(|at| now.saturating_sub(at) < fresh_ns) {
+        if reading.asked_ns > came_ns {
             return;
         }
-        reading.at_ns = Some(now);
+        reading.asked_ns = self.clock.now().uptime_ns;
         match self.devices.read() {
             Ok(interfaces) => {
                 if reading.trouble.take().is_some() {

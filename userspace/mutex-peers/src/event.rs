@@ -19,7 +19,7 @@ pub struct Event {
     pub node: String,
     /// When, in nanoseconds of the Unix epoch.
     pub time_ns: u64,
-    /// The interface that it happened to, or to a peer of which.
+    /// The interface that it happened to, or to a peer of which; empty if it is about a peer that this node has not.
     pub interface: String,
     /// What.
     #[serde(flatten)]

@@ -6,18 +6,7 @@
 //! ([`Icmp`]), keeps what it knows in memory and in an SQLite database, tells subscribers and other nodes what happens
 //! ([`Event`]), and writes metrics.
 //!
-//! ```no_run
-//! use mutex_peers::{Peers, Settings};
-//! use mutex_stats::formats::{Exposition, Families};
-//!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let peers = Peers::start(Settings::default())?;
-//! let mut families = Families::new(Vec::new(), Exposition::OpenMetrics);
-//! peers.write_metrics(&mut families)?;
-//! peers.shutdown().await?;
-//! # Ok(())
-//! # }
-//! ```
+//! `examples/peers.rs` is a program around it.
 //!
 //! Clocks, devices and pings are traits ([`Clock`], [`Devices`], [`Pinger`]), so that others can stand in for them.
 

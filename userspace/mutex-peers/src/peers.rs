@@ -163,14 +163,13 @@ impl Peers {
         self.collector.health()
     }
 
-    /// Writes all metrics. The kernel is asked before, unless it was within the last second: a peer that it does not have any
-    /// more has no metrics any more.
+    /// Writes all metrics. The kernel is asked before: a peer that it does not have any more has no metrics any more.
     ///
     /// # Errors
     ///
     /// Whatever the output gives.
     pub fn write_metrics<W: io::Write>(&self, families: &mut Families<W>) -> io::Result<()> {
-        self.collector.collect_if_old();
+        self.collector.collect_for_scrape();
         crate::metrics::write(&self.collector, families)
     }
 
