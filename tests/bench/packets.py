@@ -29,10 +29,10 @@ def main():
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--packets", type=int, default=bench.MILLION)
     options.add_argument("--most", type=int, default=bench.MILLION, help="the largest number of connections")
-    options.add_argument("--contenders", default=",".join(bench.CONTENDERS))
+    options.add_argument("--contenders", nargs="+", choices=list(bench.CONTENDERS), default=list(bench.CONTENDERS))
     options = options.parse_args()
     sizes = [size for size in (1, 256, 65536, bench.MILLION) if size <= options.most]
-    contenders = [name for name in bench.CONTENDERS if name in options.contenders.split(",")]
+    contenders = [name for name in bench.CONTENDERS if name in options.contenders]
     results = bench.Results("packets")
     bench.prepare_device()
     for number in range(options.rounds):
