@@ -554,13 +554,16 @@ mod tests {
 
     #[test]
     fn a_step_that_waits_is_woken_by_the_registry() {
+        // It would wait that long if it were not woken.
+        const LONG: Duration = Duration::from_secs(60);
+
         let folder = tempfile::tempdir().expect("there is room");
         let registry = Registry::new();
         let mut feed = Feed::new(Proc::new(folder.path().join("none")), &registry, GUID.into(), "")
             .expect("it is right");
         let (metering, _) = metering();
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| feed.step(None).map(drop));
+            let waiting = scope.spawn(|| feed.step(Some(LONG)).map(drop));
             registry.register(GUID, metering as _).expect("it is free");
             let error = waiting.join().expect("it does not panic").expect_err("nothing is there");
             assert!(error.to_string().starts_with("MUTEX is not loaded"), "{error}");
