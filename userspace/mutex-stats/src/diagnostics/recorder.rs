@@ -241,14 +241,14 @@ impl Recorder {
                 logged.push(kept);
             }
         }
-        let numbers = first..state.recorded + 1;
+        let next = state.recorded + 1;
         drop(state);
         if let Some(log) = &self.log {
             for kept in &logged {
                 log(kept);
             }
         }
-        Ok(numbers)
+        Ok(first..next)
     }
 
     fn keep(&self, state: &mut State, source: Source, size: usize, entry: Entry) -> Arc<Kept> {
