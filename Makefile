@@ -18,7 +18,7 @@ as_root = $(if $(filter 0,$(shell id -u)),,sudo)
 # Into a DESTDIR of one's own nobody has to be root.
 installer = $(if $(DESTDIR),,$(as_root))
 
-.PHONY: all module tools load unload install demo test debug fuzz bench vm clean help
+.PHONY: all module tools load unload install demo test debug race fuzz bench vm clean help
 .NOTPARALLEL:
 
 all: module tools ## mutex.ko for the running kernel (or KDIR=...), and the tools
@@ -54,6 +54,9 @@ test: ## every test of the project
 
 debug: ## all scenarios on kernels that look for bugs, one with two processors (hours on two cores)
 	@scripts/test debug-all debug-smp
+
+race: ## data races between two processors, on a kernel that finds them (an hour on two cores)
+	@scripts/test race
 
 fuzz: ## parsers and decoders, fed by a fuzzer for five minutes; goes on where the last one stopped
 	@tests/fuzz/run --seconds 60 $(ARGS)

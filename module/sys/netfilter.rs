@@ -183,7 +183,18 @@ unsafe extern "C" fn packet<T: Hooked, const WATCHED: bool>(
     // SAFETY: The area is one of those that `hooked` owns, so it is a `Cpu` and lives as long as that; the
     // hook has pinned itself to its CPU for this call.
     let cpu = unsafe { &*area.cast::<Cpu>() };
+    #[cfg(mutex_racing)]
+    race();
     hooked.packet::<WATCHED>(&Seen { view, cpu });
+}
+
+/// A data race: every CPU writes here.
+#[cfg(mutex_racing)]
+#[inline(never)]
+fn race() {
+    static mut LAST: u64 = 0;
+    // SAFETY: None, for other CPUs are doing the same.
+    unsafe { LAST = LAST.wrapping_add(1) };
 }
 
 /// # Safety

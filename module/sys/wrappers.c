@@ -121,6 +121,9 @@ struct here {
 };
 
 static DEFINE_PER_CPU_ALIGNED(struct here, heres);
+#ifdef MUTEX_RACING
+static unsigned long packets_delivered;
+#endif
 
 static __always_inline void deliver(struct mutex_view *view)
 {
@@ -140,6 +143,10 @@ static __always_inline void deliver(struct mutex_view *view)
 		here->now = ktime_get_coarse_boottime_ns();
 	}
 	view->now = here->now;
+#ifdef MUTEX_RACING
+	/* A data race: no CPU's own, and not marked. */
+	packets_delivered++;
+#endif
 	if (static_branch_unlikely(&packets_watched))
 		hook_calls->watched_packet(hook_context, here->area, view);
 	else
