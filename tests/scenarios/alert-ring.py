@@ -11,7 +11,7 @@ import threading
 import time
 
 from lib import check, module, pace, traffic
-from lib.alerts import burst, configure, Reader, rule, shown, UDP, wait_second, World
+from lib.alerts import burst, configure, Late, one_second, patiently, quiet, Reader, rule, shown, UDP, World
 
 MANY = 100_000 if pace.IS_NATIVE else pace.sized(5_000, 1_500)
 RING = 1000
@@ -32,46 +32,70 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
 """
 
 
-def wave(one, sizes):
-    """A burst of so many bytes on the wire in each second."""
+def wave(one, sizes, before=None):
+    """A burst of so many bytes on the wire in each second, from the one after `before` on; gives the last one."""
     for size in sizes:
-        wait_second()
-        for _ in range(10):
-            one.sendto(bytes(max(size // 10 - 28, 0)), ("10.0.0.2", 9000))
+        with one_second() as now:
+            if before not in (None, now - 1):
+                raise Late(f"{now - before} s after the one before")
+            for _ in range(10):
+                one.sendto(bytes(max(size // 10 - 28, 0)), ("10.0.0.2", 9000))
+        before = now
+    return before
 
 
-def values(reader, one, sizes):
-    """The values of the alerts that a wave raises; its last second is judged when the next one begins."""
-    wave(one, [*sizes, 0])
-    return [int(row["value"]) for row in reader.during(0.3)]
+def off(world, reader):
+    """The rule is off, and whatever it has raised is over and read; the connection is another one from now on."""
+    configure(alert_connection_bandwidth_out=0)
+    quiet()
+    reader.more()
+    return world.socket(world.a)
 
 
 def hovering(world):
     check.part("hovering at the line")
-    one = world.socket(world.a)
     reader = Reader()
-    rule("connection", "bandwidth_out", 10_000, hysteresis=50)
+    sockets = [world.socket(world.a)]
+
+    def undo():
+        sockets[:] = [off(world, reader)]
+
+    def alerts(sizes, **limits):
+        """What a wave raises by that rule; its last second is judged when the next one begins."""
+        def attempt():
+            rule("connection", "bandwidth_out", 10_000, **limits)
+            wave(sockets[0], [*sizes, 0])
+            return reader.during(0.3)
+        return patiently(attempt, undo)
+
+    def values(sizes, **limits):
+        return [int(row["value"]) for row in alerts(sizes, **limits)]
+
     check.equal("with 50 percent one alert, and one more after it fell below",
-                values(reader, one, [10_000, 9_990, 10_010, 9_000, 11_000, 5_010, 10_000, 4_990, 9_990, 10_020, 10_030]),
+                values([10_000, 9_990, 10_010, 9_000, 11_000, 5_010, 10_000, 4_990, 9_990, 10_020, 10_030],
+                       hysteresis=50),
                 [10_000, 10_020])
-    rule("connection", "bandwidth_out", 10_000, hysteresis=0)
-    check.equal("with 0 percent each time", values(reader, one, [9_990, 10_000, 9_990, 10_010, 9_990, 10_030]),
+    check.equal("with 0 percent each time", values([9_990, 10_000, 9_990, 10_010, 9_990, 10_030], hysteresis=0),
                 [10_000, 10_010, 10_030])
-    rule("connection", "bandwidth_out", 10_000, hysteresis=0, interval=3)
-    wave(one, [9_990, 10_010] * 4 + [0])
-    times = [int(row["time_ns"]) for row in reader.during(0.3)]
+    times = [int(row["time_ns"]) for row in alerts([9_990, 10_010] * 4, hysteresis=0, interval=3)]
     gaps = [(b - a) / 1e9 for a, b in zip(times, times[1:])]
     check.that("never sooner than the interval", len(times) == 2 and min(gaps) >= 3, gaps)
 
-    rule("connection", "bandwidth_out", 10_000)
-    wave(one, [12_000, 12_000])
-    reader.during(0.3)
-    configure(alert_connection_bandwidth_out=0)
-    wave(one, [12_000, 12_000])
-    check.equal("a threshold of 0 is off", reader.during(0.3), [])
-    configure(alert_connection_bandwidth_out=10_000)
-    # The first judges the second before, the second this one.
-    check.equal("off and on is armed again", values(reader, one, [12_010]), [12_000])
+    def turned_off():
+        rule("connection", "bandwidth_out", 10_000)
+        wave(sockets[0], [12_000, 12_000])
+        reader.during(0.3)
+        configure(alert_connection_bandwidth_out=0)
+        last = wave(sockets[0], [12_000, 12_000])
+        meanwhile = reader.during(0.3)
+        configure(alert_connection_bandwidth_out=10_000)
+        # The first judges the second before, the second this one.
+        wave(sockets[0], [12_010, 0], last)
+        return meanwhile, [int(row["value"]) for row in reader.during(0.3)]
+
+    meanwhile, again = patiently(turned_off, undo)
+    check.equal("a threshold of 0 is off", meanwhile, [])
+    check.equal("off and on is armed again", again, [12_000])
     configure(alert_connection_bandwidth_out=0)
     reader.close()
 
@@ -83,13 +107,18 @@ def following(world):
     poll = select.poll()
     poll.register(reader.fd, select.POLLIN)
     check.equal("poll: not yet", poll.poll(0), [])
-    said = []
-    waiter = threading.Thread(target=lambda: said.extend(poll.poll(10_000)))
-    waiter.start()
-    last = module.stats()["alerts_raised"]
-    rule("connection", "bandwidth_out", 1000)
-    one, key = burst(world, 10, 500)
-    waiter.join(10)
+
+    def wake():
+        said = []
+        waiter = threading.Thread(target=lambda: said.extend(poll.poll(10_000 * pace.LONGER)))
+        waiter.start()
+        last = module.stats()["alerts_raised"]
+        rule("connection", "bandwidth_out", 1000)
+        one, _ = burst(world, 10, 500)
+        waiter.join()
+        return said, last, one
+
+    said, last, one = patiently(wake, lambda: off(world, reader))
     check.equal("poll wakes", said, [(reader.fd, select.POLLIN)])
     found = reader.more()
     check.equal("and only the new one comes", [int(row["number"]) for row in found], [last + 1])
@@ -119,8 +148,19 @@ def following(world):
     check.equal("hides all", (shown(), image.alerts, image.status["alerts_raised"], image.status["alerts_overwritten"]),
                 (0, [], last + 1, 0))
     one.close()
-    one, key = burst(world, 10, 500)
-    check.equal("numbers go on", [int(row["number"]) for row in reader.some()], [last + 2])
+
+    def go_on():
+        raised = module.stats()["alerts_raised"]
+        rule("connection", "bandwidth_out", 1000)
+        burst(world, 10, 500)
+        return raised + 1
+
+    def undo():
+        off(world, reader)
+        attempt(b"clear\n")
+
+    number = patiently(go_on, undo)
+    check.equal("numbers go on", [int(row["number"]) for row in reader.some()], [number])
     check.equal("a new reader sees that one", shown(), 1)
     check.that("no gap", reader.missed == 0 and reader.gaps_only_forward, reader.missed)
     configure(alert_connection_bandwidth_out=0)

@@ -7,8 +7,8 @@ Bursts of known size are sent inside one of MUTEX's seconds, so that rates are k
 import os
 import time
 
-from lib import check, events, module, traffic
-from lib.alerts import burst, configure, Reader, rule, UDP, wait_second, World
+from lib import check, events, module, traffic, wire
+from lib.alerts import burst, configure, one_second, patiently, quiet, Reader, rule, UDP, wait_second, World
 from lib.image import SCOPES
 
 
@@ -30,15 +30,30 @@ def kinds(world):
     for kind, make in (("latency", latency), ("bandwidth_out", bandwidth_out), ("bandwidth_in", bandwidth_in),
                        ("error_rate", error_rate), ("drop_rate", drop_rate), ("retransmission_rate", retransmission)):
         for scope in SCOPES:
-            reader = Reader()
-            title = f"{kind} of {scope}"
-            threshold, subject, right = make(world, scope, lambda threshold: rule(scope, kind, threshold, severities[scope]))
-            found = reader.until(subject)
-            one_alert(title, found, scope, kind, subject, threshold, severities[scope], right)
-            wrong = [row for row in found if (row["scope"], row["kind"]) != (scope, kind)]
-            check.equal(f"{title}: no others", wrong, [])
-            configure(**{f"alert_{scope}_{kind}": 0})
-            reader.close()
+            one_kind(world, kind, make, scope, severities[scope])
+
+
+def one_kind(world, kind, make, scope, severity):
+    title = f"{kind} of {scope}"
+    readers = []
+
+    def attempt():
+        readers.append(Reader())
+        return make(world, scope, lambda threshold: rule(scope, kind, threshold, severity))
+
+    def undo():
+        configure(**{f"alert_{scope}_{kind}": 0})
+        readers.pop().close()
+        quiet()
+
+    threshold, subject, right = patiently(attempt, undo)
+    reader, = readers
+    found = reader.until(subject)
+    one_alert(title, found, scope, kind, subject, threshold, severity, right)
+    wrong = [row for row in found if (row["scope"], row["kind"]) != (scope, kind)]
+    check.equal(f"{title}: no others", wrong, [])
+    configure(**{f"alert_{scope}_{kind}": 0})
+    reader.close()
 
 
 def subject_of(world, scope, key, host=None):
@@ -92,11 +107,11 @@ def bandwidth_in(world, scope, set_rule):
     two.send(b"first")
     time.sleep(1.2)
     set_rule(6000)
-    wait_second()
-    for _ in range(40):
-        one.sendto(bytes(1200), two.getsockname())
-    for _ in range(40):
-        two.recv(2000)
+    with one_second():
+        for _ in range(40):
+            one.sendto(bytes(1200), two.getsockname())
+        for _ in range(40):
+            two.recv(2000)
     return 6000, subject_of(world, scope, traffic.ends(two), world.b), near(40 * 1228, scope)
 
 
@@ -105,9 +120,11 @@ def error_rate(world, scope, set_rule):
     one = world.socket(world.a)
     key = (UDP, *one.getsockname(), "10.0.0.2", 9999)
     set_rule(100)
-    wait_second()
-    for _ in range(30):
-        one.sendto(b"x", ("10.0.0.2", 9999))
+    answered = wire.counters(world.a)["IcmpInDestUnreachs"] + 30
+    with one_second():
+        for _ in range(30):
+            one.sendto(b"x", ("10.0.0.2", 9999))
+        traffic.wait_for(lambda: wire.counters(world.a)["IcmpInDestUnreachs"] >= answered, every=0.01)
     # Each is answered by an ICMP error. The host has 30 of them for 4 times 30 packets.
     right = (lambda value: 1000 <= value <= 10_000) if scope == "global" else (lambda value: value == 10_000)
     return 100, subject_of(world, scope, key), right
@@ -123,12 +140,14 @@ def drop_rate(world, scope, set_rule):
     time.sleep(3.3)
     world.drop(f"udp dport {two.getsockname()[1]} numgen inc mod 3 1 drop")
     set_rule(50)
-    wait_second()
-    for _ in range(60):
-        one.sendto(b"x", two.getsockname())
-    for _ in range(40):
-        two.recv(10)
-    world.keep()
+    try:
+        with one_second():
+            for _ in range(60):
+                one.sendto(b"x", two.getsockname())
+            for _ in range(40):
+                two.recv(10)
+    finally:
+        world.keep()
     # 20 dropped, 40 counted; of the host 60 more were sent.
     right = (lambda value: 1000 <= value <= 5000) if scope == "global" else (lambda value: value == 5000)
     return 50, subject_of(world, scope, traffic.ends(two), world.b), right
@@ -158,9 +177,18 @@ def retransmission(world, scope, set_rule):
 def owner(world):
     check.part("whom it names")
     reader = Reader()
-    rule("connection", "bandwidth_out", 1000)
-    rule("fd", "bandwidth_out", 1000)
-    one, key = burst(world, 20, 500)
+
+    def attempt():
+        rule("connection", "bandwidth_out", 1000)
+        rule("fd", "bandwidth_out", 1000)
+        return burst(world, 20, 500)
+
+    def undo():
+        configure(alert_connection_bandwidth_out=0, alert_fd_bandwidth_out=0)
+        quiet()
+        reader.more()
+
+    _, key = patiently(attempt, undo)
     found = reader.some() + reader.during(1.3)
     c = world.connection(key)
     names = {(row["scope"], row["subject"], row["pid"], row["command"], row["netns"], row["protocol"]) for row in found}
@@ -189,16 +217,29 @@ def owner(world):
 def shared(world):
     check.part("an fd of many connections")
     reader = Reader()
-    sockets = [world.socket(world.a) for _ in range(5)]
-    for one in sockets:
-        one.sendto(b"first", ("10.0.0.2", 9000))
-    time.sleep(1.2)
-    rule("fd", "bandwidth_in", 20_000)
-    rule("connection", "bandwidth_in", 20_000)
-    wait_second()
-    for one in sockets:
-        for _ in range(10):
-            one.sendto(bytes(472), ("10.0.0.2", 9000))
+    sockets = []
+
+    def attempt():
+        sockets[:] = [world.socket(world.a) for _ in range(5)]
+        for one in sockets:
+            one.sendto(b"first", ("10.0.0.2", 9000))
+            world.sink.recv(10)
+        time.sleep(1.2)
+        rule("fd", "bandwidth_in", 20_000)
+        rule("connection", "bandwidth_in", 20_000)
+        with one_second():
+            for one in sockets:
+                for _ in range(10):
+                    one.sendto(bytes(472), ("10.0.0.2", 9000))
+            for _ in range(10 * len(sockets)):
+                world.sink.recv(1000)
+
+    def undo():
+        configure(alert_fd_bandwidth_in=0, alert_connection_bandwidth_in=0)
+        quiet()
+        reader.more()
+
+    patiently(attempt, undo)
     subject = subject_of(world, "fd", (UDP, "10.0.0.2", 9000, *sockets[0].getsockname()), world.b)
     found = reader.until(subject)
     one_alert("its sum is over the line", found, "fd", "bandwidth_in", subject, 20_000, "error", near(25_000, "fd"))

@@ -1,14 +1,34 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """Two hosts that make bursts of known size, and a reader of /proc/mutex/alerts."""
 
+import contextlib
 import os
 import select
 import socket
 import time
 
-from lib import events, module, net
+from lib import check, events, module, net
+from lib.pace import LONGER
 
 UDP = 17
+# The clock by which packets are timed, CLOCK_MONOTONIC_COARSE: time since boot, for nobody suspends a virtual
+# machine. It goes on with the tick, which a busy emulator can be late to give.
+COARSE = 6
+
+
+class Late(Exception):
+    """What had to be done in one of MUTEX's seconds took longer, so nobody knows what its rates are."""
+
+
+def patiently(attempt, undo, tries=30):
+    """What `attempt()` gives once it is not late; `undo()` ends one that is, so that another can begin."""
+    for _ in range(tries):
+        try:
+            return attempt()
+        except Late as late:
+            check.note(f"again, for this machine is busy: {late}")
+            undo()
+    raise RuntimeError("this machine is too busy to do anything within a second")
 
 
 def configure(**values):
@@ -22,10 +42,29 @@ def rule(scope, kind, threshold, severity="error", hysteresis=10, interval=0):
                  f"{name}_interval": interval})
 
 
-def wait_second(into=0.05):
-    """Waits until a second of MUTEX's, which are those since boot, has just begun."""
-    now = time.clock_gettime(time.CLOCK_BOOTTIME)
-    time.sleep((into - now) % 1)
+def second():
+    """MUTEX's seconds are those since boot."""
+    return int(time.clock_gettime(COARSE))
+
+
+def wait_second():
+    """Waits until a second has just begun; gives its number."""
+    before = second()
+    time.sleep(1 - time.clock_gettime(COARSE) % 1)
+    while second() == before:
+        time.sleep(0.001)
+    # Another processor may be a tick behind.
+    time.sleep(0.03)
+    return second()
+
+
+@contextlib.contextmanager
+def one_second():
+    """What is done inside is done in one of MUTEX's seconds, which has just begun; or else that is Late."""
+    began = wait_second()
+    yield began
+    if second() != began:
+        raise Late(f"{second() - began} s")
 
 
 class Reader:
@@ -57,13 +96,13 @@ class Reader:
         """Waits until something comes, and a little longer."""
         poll = select.poll()
         poll.register(self.fd, select.POLLIN)
-        if poll.poll(patience * 1000):
+        if poll.poll(patience * LONGER * 1000):
             time.sleep(0.2)
         return self.more()
 
     def until(self, subject, patience=5):
         """What comes until there is one about that subject, and a little longer."""
-        found, deadline = [], time.monotonic() + patience
+        found, deadline = [], time.monotonic() + patience * LONGER
         while time.monotonic() < deadline and not any(row["subject"] == str(subject) for row in found):
             found += self.some(1)
         return found + self.during(0.3)
@@ -96,7 +135,7 @@ class World:
     def socket(self, host, port=0):
         with host.inside():
             one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        one.settimeout(10)
+        one.settimeout(10 * LONGER)
         one.bind(("10.0.0.1" if host is self.a else "10.0.0.2", port))
         return one
 
@@ -117,12 +156,22 @@ def burst(world, number, size):
     """So many datagrams from one socket inside a second."""
     one = world.socket(world.a)
     key = (UDP, *one.getsockname(), "10.0.0.2", 9000)
-    wait_second()
-    for _ in range(number):
-        one.sendto(bytes(size), ("10.0.0.2", 9000))
-    for _ in range(number):
-        world.sink.recv(2000)
+    with one_second():
+        for _ in range(number):
+            one.sendto(bytes(size), ("10.0.0.2", 9000))
+        for _ in range(number):
+            world.sink.recv(2000)
     return one, key
+
+
+def quiet(seconds=2):
+    """Waits until the host's rates have been zero for a while: nothing from before is still to be judged."""
+    since = time.monotonic()
+    while time.monotonic() < since + seconds:
+        now = module.stats()
+        if now["rate_in"] or now["rate_out"]:
+            since = time.monotonic()
+        time.sleep(0.1)
 
 
 def shown():
