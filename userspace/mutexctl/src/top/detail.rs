@@ -230,7 +230,7 @@ fn quality(quality: &Quality, unit: Unit) -> Vec<String> {
         quality.retransmitted_packets, quality.drops, quality.resets
     ));
     lines.push(format!(
-        "ICMP errors {}, bad checksums {}, failed connects {}",
+        "errors: ICMP {}, checksum {}, connect {}",
         quality.icmp_errors, quality.checksum_errors, quality.failed_connects
     ));
     lines.push(format!(
