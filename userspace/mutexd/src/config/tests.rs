@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The file that is shipped says what the program does.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+const SHIPPED: &str = include_str!("../../mutexd.toml");
+
+/// Settings of the shipped file: line, comment before it, and value as it is written.
+fn shipped() -> BTreeMap<String, (usize, String, String)> {
+    let mut settings = BTreeMap::new();
+    let (mut section, mut comment) = (String::new(), String::new());
+    for (index, line) in SHIPPED.lines().enumerate() {
+        if let Some(text) = line.strip_prefix('#') {
+            comment.push_str(text);
+        } else if let Some(name) = line.strip_prefix('[') {
+            section = format!("{}.", name.trim_end_matches(']'));
+            comment.clear();
+        } else if let Some((key, value)) = line.split_once(" = ") {
+            let name = format!("{section}{key}");
+            settings.insert(name, (index, std::mem::take(&mut comment), value.to_owned()));
+        } else {
+            comment.clear();
+        }
+    }
+    settings
+}
+
+/// The shipped file with another value for one setting.
+fn with(line: usize, value: &str) -> Result<Config, Problem> {
+    let mut lines: Vec<String> = SHIPPED.lines().map(str::to_owned).collect();
+    let (key, _) = lines[line].split_once(" = ").expect("it is a setting");
+    lines[line] = format!("{key} = {value}");
+    Config::parse(&lines.join("\n"))
+}
+
+fn names(prefix: &str, value: &toml::Value, all: &mut Vec<String>) {
+    for (key, value) in value.as_table().expect("it is a section") {
+        let name = format!("{prefix}{key}");
+        if value.is_table() {
+            names(&format!("{name}."), value, all);
+        } else {
+            all.push(name);
+        }
+    }
+}
+
+#[test]
+fn the_shipped_file_is_the_defaults_and_names_every_setting() {
+    assert_eq!(Config::parse(SHIPPED).expect("it is right"), Config::default());
+    let mut all = Vec::new();
+    let defaults = toml::Value::try_from(Config::default()).expect("it can be written");
+    names("", &defaults, &mut all);
+    all.sort();
+    assert_eq!(shipped().into_keys().collect::<Vec<_>>(), all);
+}
+
+#[test]
+fn every_setting_says_its_default_and_its_range() {
+    for (name, (_, comment, value)) in shipped() {
+        let shown = value.trim_matches('"');
+        let shown = if shown.is_empty() || shown == "[]" { "none" } else { shown };
+        assert!(comment.contains(&format!("Default: {shown}.")), "{name}: {comment}");
+        assert!(comment.contains("Range: ") || comment.contains("One of: "), "{name}: {comment}");
+    }
+}
+
+#[test]
+fn ranges_are_what_the_shipped_file_says() {
+    let mut count = 0;
+    for (name, (line, comment, value)) in shipped() {
+        let Some(range) = comment.split("Range: ").nth(1) else { continue };
+        let Some((low, high)) = range.split_once('.').expect("it ends").0.split_once(" to ") else {
+            continue;
+        };
+        if !low.starts_with(|c: char| c.is_ascii_digit()) {
+            continue;
+        }
+        let quoted =
+            |text: &str| if value.starts_with('"') { format!("\"{text}\"") } else { text.into() };
+        let parts = |text: &str| -> (u64, String) {
+            let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+            (digits.parse().expect("it is a number"), text[digits.len()..].to_owned())
+        };
+        for inside in [low, high] {
+            assert!(with(line, &quoted(inside)).is_ok(), "{name} = {inside}");
+        }
+        let below = match parts(low) {
+            (0, _) => None,
+            (number, unit) if unit == "s" => Some(format!("{}ms", number * 1000 - 1)),
+            (number, unit) => Some(format!("{}{unit}", number - 1)),
+        };
+        let (number, unit) = parts(high);
+        for outside in below.into_iter().chain([format!("{}{unit}", number + 1)]) {
+            let problem = with(line, &quoted(&outside)).expect_err(&outside).to_string();
+            let start = format!("line {}: {name}: ", line + 1);
+            assert!(problem.starts_with(&start), "{problem}");
+            assert!(problem.contains(low) && problem.contains(high), "{problem}");
+        }
+        count += 1;
+    }
+    assert!(count > 8, "{count} ranges");
+}
+
+#[test]
+fn problems_say_where_they_are_and_what_to_do() {
+    for (text, expected) in [
+        (
+            "[http]\nrequest_timeout = \"5x\"\n",
+            "line 2: http.request_timeout: \"5x\" is no duration; write a whole number and a unit: \
+             ms, s, m, h or d, such as \"10s\"",
+        ),
+        (
+            "[log]\n\nlevel = \"loud\"\n",
+            "line 3: log.level: unknown variant \"loud\", expected one of \"error\", \"warning\", \
+             \"info\", \"debug\", \"trace\"",
+        ),
+        (
+            "[page]\nrow = 5\n",
+            "line 2: page.row: unknown field \"row\", expected one of \"enabled\", \"interval\", \
+             \"rows\", \"max_viewers\"",
+        ),
+        (
+            "[http]\nlistening_address = [\n  \"127.0.0.1:1\",\n  \"localhost\",\n]\n",
+            "http.listening_address: \"localhost\" is no address and port; write one such as \
+             \"127.0.0.1:8787\" or \"[::1]:8787\"",
+        ),
+        (
+            "[http]\nlistening_address = \":8787\"\n",
+            "line 2: http.listening_address: [::]:8787 can be reached from other hosts; set \
+             http.token_file or http.tls.client_ca, or http.allow_everyone = true if everyone may \
+             see everything",
+        ),
+        (
+            "[http.tls]\nkey = \"/k\"\n",
+            "line 2: http.tls.key: a key needs its certificate; set http.tls.certificate",
+        ),
+        ("proc = \"mutex\"\n", "line 1: proc: \"mutex\" is no absolute path; begin it with /"),
+        ("[http\n", "line 1: "),
+    ] {
+        let problem = Config::parse(text).expect_err(text).to_string();
+        assert!(problem.contains(expected), "{problem}");
+    }
+}
+
+#[test]
+fn listening_elsewhere_takes_a_token_or_certificates() {
+    let parse = |more: &str| {
+        Config::parse(&format!("[http]\nlistening_address = [\"0.0.0.0:1\", \"[::1]:2\"]\n{more}"))
+    };
+    assert!(parse("").is_err());
+    assert!(parse("token_file = \"/t\"").is_ok());
+    assert!(parse("allow_everyone = true").is_ok());
+    assert!(parse("[http.tls]\ncertificate = \"/c\"\nkey = \"/k\"").is_err());
+    assert!(parse("[http.tls]\ncertificate = \"/c\"\nkey = \"/k\"\nclient_ca = \"/a\"").is_ok());
+}
+
+#[test]
+fn no_file_is_the_defaults_unless_it_was_named() {
+    let problem = Config::find(Some(Path::new("/nonexistent"))).expect_err("it is not there");
+    assert_eq!(
+        problem.to_string(),
+        "/nonexistent: does not exist; name another file with --config"
+    );
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The live page: shows what the stream of events tells. Text comes into the page as text only.
+"use strict";
+
+const byId = (id) => document.getElementById(id);
+const POINTS = 300;
+let points = [];
+let paused = false;
+
+function element(name, content, className) {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  if (content !== undefined) made.append(content);
+  return made;
+}
+
+function svg(name, attributes) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+// 1234567 is "1.23 M".
+function scaled(number, units, step) {
+  let unit = 0;
+  while (number >= step && unit + 1 < units.length) { number /= step; unit += 1; }
+  const digits = unit === 0 ? (Number.isInteger(number) ? 0 : 1) : number < 10 ? 2 : number < 100 ? 1 : 0;
+  return `${number.toFixed(digits)} ${units[unit]}`.trim();
+}
+const count = (number) => scaled(number, ["", "k", "M", "G", "T", "P"], 1000);
+const size = (bytes) => scaled(bytes, ["B", "kB", "MB", "GB", "TB", "PB"], 1000);
+const rate = (bytes) => `${size(bytes)}/s`;
+const duration = (ns) => ns ? scaled(ns, ["ns", "µs", "ms", "s"], 1000) : "–";
+const moment = (ns) => new Date(ns / 1e6).toLocaleTimeString();
+const end = (address, port) => !port ? address : address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+const process = (one) => one.command ? `${one.command} (${one.pid})` : one.pid ? String(one.pid) : "–";
+
+function rows(body, list, cells, numbersFrom) {
+  const made = list.map((one) => {
+    const row = element("tr");
+    cells(one).forEach((cell, index) => row.append(element("td", cell, index >= numbersFrom ? "n" : "")));
+    return row;
+  });
+  if (!made.length) {
+    const cell = element("td", "none", "none");
+    cell.colSpan = body.parentElement.tHead.rows[0].cells.length;
+    const row = element("tr");
+    row.append(cell);
+    made.push(row);
+  }
+  body.replaceChildren(...made);
+}
+
+function tiles(last) {
+  const shown = [
+    ["Received", rate(last.received_bytes_per_second)],
+    ["Sent", rate(last.sent_bytes_per_second)],
+    ["Packets", `${count(last.packets_per_second)}/s`],
+    ["Connections", count(last.connections_active)],
+    ["New connections", `${count(last.connections_per_second)}/s`],
+    ["Sockets", count(last.fds_active)],
+    ["Sent again", `${count(last.retransmitted_packets_per_second)}/s`],
+    ["Drops", `${count(last.drops_per_second)}/s`],
+    ["Errors", `${count(last.errors_per_second)}/s`],
+  ];
+  byId("tiles").replaceChildren(...shown.map(([name, value]) => {
+    const tile = element("div", element("span", name), "tile");
+    tile.append(element("strong", value));
+    return tile;
+  }));
+}
+
+function plot(place, lines, show) {
+  const width = 1000, height = 100;
+  const most = Math.max(1, ...lines.flatMap((line) => points.map((point) => point[line])));
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img" });
+  picture.setAttribute("aria-label", `the last ${points.length} samples; the largest is ${show(most)}`);
+  picture.append(svg("line", { x1: 0, y1: height, x2: width, y2: height }), svg("line", { x1: 0, y1: 0, x2: width, y2: 0 }));
+  lines.forEach((line, index) => {
+    const step = width / Math.max(1, points.length - 1);
+    const path = points.map((point, at) => `${(at * step).toFixed(1)},${(height * (1 - point[line] / most)).toFixed(1)}`);
+    picture.append(svg("polyline", { class: "abc"[index], points: path.join(" ") }));
+  });
+  place.replaceChildren(element("span", show(most), "most"), picture);
+}
+
+function showPoints({ points: more, problem }) {
+  points = points.concat(more).slice(-POINTS);
+  say(problem || "live", Boolean(problem));
+  if (!points.length) return;
+  tiles(points[points.length - 1]);
+  plot(byId("bytes-plot"), ["received_bytes_per_second", "sent_bytes_per_second", "forwarded_bytes_per_second"], rate);
+  plot(byId("packets-plot"), ["packets_per_second", "retransmitted_packets_per_second", "drops_per_second"],
+    (number) => `${count(number)}/s`);
+}
+
+function showGlance(glance) {
+  rows(byId("process-rows"), glance.processes, (one) => [process(one), rate(one.rate_in), rate(one.rate_out),
+    size(one.received_bytes), size(one.sent_bytes), count(one.connections)], 1);
+  rows(byId("connection-rows"), glance.connections, (one) => [process(one), `${one.protocol} ${one.state}`,
+    end(one.local_address, one.local_port), end(one.remote_address, one.remote_port), rate(one.rate_in), rate(one.rate_out),
+    size(one.received_bytes), size(one.sent_bytes), duration(one.latency_average_ns), count(one.retransmitted_packets),
+    count(one.drops)], 4);
+  const latency = glance.latency;
+  byId("latency-words").textContent = latency.samples
+    ? `Of ${count(latency.samples)} samples, half took at most ${duration(latency.p50_ns)}, 95 % at most ` +
+      `${duration(latency.p95_ns)}, 99 % at most ${duration(latency.p99_ns)}.`
+    : "There is no sample yet.";
+  const all = latency.buckets.reduce((sum, bucket) => sum + bucket.samples, 0);
+  rows(byId("latency-rows"), latency.buckets, (bucket) => {
+    const bar = element("meter");
+    bar.max = all || 1;
+    bar.value = bucket.samples;
+    bar.setAttribute("aria-label", `${(100 * bucket.samples / (all || 1)).toFixed(1)} %`);
+    return [duration(bucket.to_ns), bar, count(bucket.samples)];
+  }, 2);
+  list(byId("alert-list"), glance.alerts.map((alert) => {
+    const item = element("li", element("span", alert.severity, `word ${alert.severity}`));
+    item.append(" ", element("time", moment(alert.time_ns)), ` ${alert.message}`);
+    return item;
+  }));
+  list(byId("drop-list"), glance.drops.map((drop) => element("li", `${drop.reason}: ${count(drop.packets)} packets`)));
+}
+
+function list(place, items) {
+  place.replaceChildren(...(items.length ? items : [element("li", "none", "none")]));
+}
+
+async function showHealth() {
+  try {
+    const health = await (await fetch("api/v1/health")).json();
+    list(byId("health-list"), health.parts.map((one) => {
+      const item = element("li", element("span", one.state, `word ${one.state}`));
+      item.append(` ${one.part}: ${one.message}`);
+      return item;
+    }));
+  } catch {
+    // The state above says that nobody answers.
+  }
+}
+
+function say(text, isBad) {
+  const state = byId("state");
+  if (state.textContent !== text) state.textContent = text;
+  state.classList.toggle("bad", isBad);
+}
+
+function listen() {
+  const stream = new EventSource("api/v1/stream");
+  const on = (name, show) => stream.addEventListener(name, (event) => { if (!paused) show(JSON.parse(event.data)); });
+  // A stream begins with all there is.
+  stream.addEventListener("open", () => { points = []; showHealth(); });
+  stream.addEventListener("error", () => {
+    say("mutexd does not answer; trying again", true);
+    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
+  });
+  on("points", showPoints);
+  on("glance", showGlance);
+}
+
+byId("pause").addEventListener("click", () => {
+  paused = !paused;
+  byId("pause").setAttribute("aria-pressed", String(paused));
+  if (paused) say("paused", false);
+});
+byId("scheme").addEventListener("click", () => {
+  const root = document.documentElement;
+  const isDark = root.dataset.scheme
+    ? root.dataset.scheme === "dark"
+    : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.scheme = isDark ? "light" : "dark";
+});
+setInterval(showHealth, 10000);
+listen();

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Watches what the MUTEX kernel module counts: metrics, an HTTP interface, a live page.
+
+#![forbid(unsafe_code)]
+
+mod background;
+mod cli;
+mod config;
+mod daemon;
+mod diagnostics;
+mod http;
+mod log;
+mod network;
+mod own;
+mod part;
+mod pid_file;
+mod process;
+mod service;
+
+use std::io;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+use crate::cli::Command;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let config = cli.config.as_deref();
+    let done = match &cli.command {
+        Command::Run { detached } => background::run(config, *detached),
+        Command::Start => background::start(config),
+        Command::Stop => background::stop(config),
+        Command::Reload => background::reload(config),
+        Command::Status => background::status(config),
+        Command::CheckConfig { file } => cli::check_config(file.as_deref().or(config)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One line on standard error, whatever names and files put into it.
+fn say(sentence: &str) {
+    // There is nobody left to tell when this fails.
+    let _ = writeln!(io::stderr(), "mutexd: {}", printable(sentence));
+}
+
+/// Without what would break the line or move a cursor.
+fn printable(text: &str) -> String {
+    let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().map(printable).collect()
+}
+
+/// What the system said, without the number that Rust adds.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((reason, _)) => reason.to_owned(),
+        None => text,
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The host's rates between two samples.
+
+use std::time::UNIX_EPOCH;
+
+use mutex_stats::Stats;
+use serde::Serialize;
+
+use super::sampler::Sample;
+
+/// A point of the curves on the live page: how many there are, and how much a second since the sample before.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Point {
+    pub time_ns: u64,
+    pub connections_active: u64,
+    pub fds_active: u64,
+    pub sent_bytes_per_second: f64,
+    pub received_bytes_per_second: f64,
+    pub forwarded_bytes_per_second: f64,
+    pub packets_per_second: f64,
+    pub connections_per_second: f64,
+    pub retransmitted_packets_per_second: f64,
+    pub drops_per_second: f64,
+    pub errors_per_second: f64,
+}
+
+impl Point {
+    /// The names of its members.
+    pub const NAMES: [&str; 11] = [
+        "time_ns",
+        "connections_active",
+        "fds_active",
+        "sent_bytes_per_second",
+        "received_bytes_per_second",
+        "forwarded_bytes_per_second",
+        "packets_per_second",
+        "connections_per_second",
+        "retransmitted_packets_per_second",
+        "drops_per_second",
+        "errors_per_second",
+    ];
+
+    /// What happened between the two.
+    pub fn between(before: &Sample, after: &Sample) -> Self {
+        let since_epoch = after.time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        // The kernel's own clock, as near to its counters as can be.
+        let ns = difference(&before.stats, &after.stats, &["uptime_ns"]);
+        #[expect(clippy::cast_precision_loss, reason = "rates are shown, not added up")]
+        let rate = |keys: &[&str]| match ns {
+            0 => 0.0,
+            ns => difference(&before.stats, &after.stats, keys) as f64 * 1e9 / ns as f64,
+        };
+        let now = |key| after.stats.get(key).unwrap_or(0);
+        Point {
+            time_ns: u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX),
+            connections_active: now("connections_active"),
+            fds_active: now("fds_active"),
+            sent_bytes_per_second: rate(&["sent_bytes"]),
+            received_bytes_per_second: rate(&["received_bytes"]),
+            forwarded_bytes_per_second: rate(&["forwarded_sent_bytes", "forwarded_received_bytes"]),
+            packets_per_second: rate(&[
+                "sent_packets",
+                "received_packets",
+                "forwarded_sent_packets",
+                "forwarded_received_packets",
+            ]),
+            connections_per_second: rate(&["connections_total"]),
+            retransmitted_packets_per_second: rate(&["retransmitted_packets"]),
+            drops_per_second: rate(&["drops"]),
+            errors_per_second: rate(&[
+                "resets",
+                "icmp_errors",
+                "checksum_errors",
+                "failed_connects",
+            ]),
+        }
+    }
+}
+
+/// What those have grown by, all together.
+fn difference(before: &Stats, after: &Stats, keys: &[&str]) -> u64 {
+    let sum =
+        |stats: &Stats| keys.iter().filter_map(|key| stats.get(key)).fold(0u64, u64::wrapping_add);
+    sum(after).saturating_sub(sum(before))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn rates_are_of_the_kernels_time() {
+        let sample = |text: &str, second| Sample {
+            number: second,
+            time: UNIX_EPOCH + Duration::from_secs(second),
+            stats: Arc::new(Stats::parse(&format!("format 1\n{text}")).expect("it is right")),
+        };
+        let before = sample("uptime_ns 1000000000\nsent_bytes 18446744073709551000\n", 7);
+        // Two seconds of the kernel's, whatever the clock on the wall did.
+        let after = sample(
+            "uptime_ns 3000000000\nsent_bytes 18446744073709551400\nresets 3\ndrops 1\n\
+             connections_active 5\n",
+            3,
+        );
+        let point = Point::between(&before, &after);
+        assert!((point.sent_bytes_per_second - 200.0).abs() < 1e-9, "{point:?}");
+        assert!((point.errors_per_second - 1.5).abs() < 1e-9, "{point:?}");
+        assert!((point.drops_per_second - 0.5).abs() < 1e-9, "{point:?}");
+        assert_eq!((point.time_ns, point.connections_active), (3_000_000_000, 5));
+        let point = Point::between(&after, &after);
+        assert!(point.packets_per_second.abs() < 1e-9, "{point:?}");
+    }
+
+    #[test]
+    fn the_names_are_those_of_json() {
+        let zero = Sample {
+            number: 0,
+            time: UNIX_EPOCH,
+            stats: Arc::new(Stats::parse("format 1\n").expect("it is right")),
+        };
+        let point = serde_json::to_value(Point::between(&zero, &zero)).expect("it can be written");
+        let mut names: Vec<&String> = point.as_object().expect("it is one").keys().collect();
+        names.sort();
+        let mut expected = Point::NAMES;
+        expected.sort_unstable();
+        assert_eq!(names, expected);
+    }
+}

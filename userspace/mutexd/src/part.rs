@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The parts of the daemon: each starts, does its work, and says how it fares.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::routing::MethodRouter;
+use mutex_stats::formats::Families;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::diagnostics;
+use crate::network;
+use crate::own::Own;
+
+/// Metrics on their way into memory.
+pub type Metrics<'a> = Families<&'a mut Vec<u8>>;
+
+/// A part that has started. Whatever it does may block, and is called from a thread that can.
+pub trait Part: Send + Sync {
+    /// How it is called in the HTTP interface and in metrics.
+    fn name(&self) -> &'static str;
+
+    /// How it fares.
+    fn health(&self) -> Health;
+
+    /// Writes its metrics.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing.
+    fn write_metrics(&self, metrics: &mut Metrics<'_>) -> io::Result<()>;
+
+    /// What can be asked of it, under `/api/v1`.
+    fn routes(self: Arc<Self>) -> Vec<Route>;
+
+    /// Ends it, with everything that it has confirmed kept.
+    fn shutdown(&self);
+}
+
+/// One path of the HTTP interface, and how it is described.
+pub struct Route {
+    /// Below `/api/v1`.
+    pub path: &'static str,
+    /// What `OpenAPI` calls a path item.
+    pub description: Value,
+    /// Who answers.
+    pub handler: MethodRouter,
+}
+
+/// How a part fares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Health {
+    pub state: State,
+    /// In a sentence.
+    pub message: String,
+}
+
+/// From good to bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It does all that it is for.
+    Healthy,
+    /// It does what it can; something that it needs is not there.
+    Degraded,
+    /// It does nothing.
+    Failed,
+}
+
+impl State {
+    pub const ALL: [State; 3] = [State::Healthy, State::Degraded, State::Failed];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Healthy => "healthy",
+            State::Degraded => "degraded",
+            State::Failed => "failed",
+        }
+    }
+}
+
+/// A kind of part: what of the configuration it depends on, and how it starts.
+struct Kind {
+    name: &'static str,
+    settings: fn(&Config) -> toml::Value,
+    start: fn(&Config, &Arc<Own>) -> Started,
+}
+
+type Started = anyhow::Result<Arc<dyn Part>>;
+
+/// All kinds, in the order in which they start; they end in the other one.
+const KINDS: [Kind; 2] = [
+    Kind {
+        name: diagnostics::NAME,
+        settings: |config| settings(&(&config.proc, &config.diagnostics)),
+        start: |config, _| Ok(diagnostics::Diagnostics::start(config)?),
+    },
+    Kind {
+        name: network::NAME,
+        settings: |config| {
+            settings(&(&config.proc, &config.network, &config.page, &config.prometheus))
+        },
+        start: |config, own| Ok(network::Network::start(config, own)?),
+    },
+];
+
+fn settings(of: &impl Serialize) -> toml::Value {
+    toml::Value::try_from(of).expect("settings can be written as TOML")
+}
+
+/// The parts that run.
+#[derive(Clone, Default)]
+pub struct Parts(Vec<(toml::Value, Arc<dyn Part>)>);
+
+impl Parts {
+    /// Starts all of them.
+    ///
+    /// # Errors
+    ///
+    /// The first that cannot be started; those before it are ended again.
+    pub fn start(config: &Config, own: &Arc<Own>) -> anyhow::Result<Self> {
+        let mut parts = Parts::default();
+        for kind in &KINDS {
+            match (kind.start)(config, own) {
+                Ok(part) => parts.0.push(((kind.settings)(config), part)),
+                Err(error) => {
+                    parts.shutdown();
+                    return Err(error.context(format!("cannot start the part {}", kind.name)));
+                }
+            }
+        }
+        Ok(parts)
+    }
+
+    /// Starts those anew whose settings have changed, and keeps the others. One that cannot be started so goes on with
+    /// the settings that it had.
+    pub fn change(&self, old: &Config, new: &Config, own: &Arc<Own>) -> (Self, Vec<anyhow::Error>) {
+        let mut parts = Parts::default();
+        let mut errors = Vec::new();
+        for kind in &KINDS {
+            let wanted = (kind.settings)(new);
+            match self.0.iter().find(|(_, part)| part.name() == kind.name) {
+                Some((had, part)) if *had == wanted => {
+                    parts.0.push((wanted, part.clone()));
+                    continue;
+                }
+                Some((_, part)) => {
+                    tracing::info!("the part {} starts anew: its settings have changed", kind.name);
+                    part.shutdown();
+                }
+                None => {}
+            }
+            match (kind.start)(new, own) {
+                Ok(part) => parts.0.push((wanted, part)),
+                Err(error) => {
+                    errors.push(error.context(format!("cannot start the part {}", kind.name)));
+                    match (kind.start)(old, own) {
+                        Ok(part) => parts.0.push(((kind.settings)(old), part)),
+                        Err(error) => errors.push(error),
+                    }
+                }
+            }
+        }
+        (parts, errors)
+    }
+
+    /// The parts, in the order in which they started.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Part>> {
+        self.0.iter().map(|(_, part)| part)
+    }
+
+    /// Ends all of them.
+    pub fn shutdown(&self) {
+        for part in self.0.iter().rev() {
+            tracing::debug!("the part {} ends", part.1.name());
+            part.1.shutdown();
+        }
+    }
+}
