@@ -28,7 +28,7 @@ def files():
     release, = os.listdir(ROOT / "lib/modules")
     programs = {f"usr/bin/{name}" for name in os.listdir(pathlib.Path(sys.argv[1]) / "out/tools")}
     wanted = {f"lib/modules/{release}/updates/mutex.ko", "usr/include/mutex.h", *programs,
-              "usr/share/mutex/schema/image.schema.json", "usr/share/mutex/schema/line.schema.json",
+              *(f"usr/share/mutex/schema/{name}.schema.json" for name in ("diagnostics", "image", "line", "meter")),
               *(f"usr/share/man/man1/{page}.1" for page in pages),
               "usr/share/bash-completion/completions/mutexctl", "usr/share/zsh/site-functions/_mutexctl",
               "usr/share/fish/vendor_completions.d/mutexctl.fish", "lib/systemd/system/mutexd.service",
