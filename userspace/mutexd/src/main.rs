@@ -14,6 +14,7 @@ mod log;
 mod network;
 mod own;
 mod part;
+mod peers;
 mod pid_file;
 mod process;
 mod service;

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::diagnostics;
 use crate::network;
 use crate::own::Own;
+use crate::peers;
 
 /// Metrics on their way into memory.
 pub type Metrics<'a> = Families<&'a mut Vec<u8>>;
@@ -92,7 +93,7 @@ struct Kind {
 type Started = anyhow::Result<Arc<dyn Part>>;
 
 /// All kinds, in the order in which they start; they end in the other one.
-const KINDS: [Kind; 2] = [
+const KINDS: [Kind; 3] = [
     Kind {
         name: diagnostics::NAME,
         settings: |config| settings(&(&config.proc, &config.diagnostics)),
@@ -104,6 +105,11 @@ const KINDS: [Kind; 2] = [
             settings(&(&config.proc, &config.network, &config.page, &config.prometheus))
         },
         start: |config, own| Ok(network::Network::start(config, own)?),
+    },
+    Kind {
+        name: peers::NAME,
+        settings: |config| settings(&Vec::from_iter(&config.peers)),
+        start: |config, _| Ok(peers::Watch::start(config)?),
     },
 ];
 

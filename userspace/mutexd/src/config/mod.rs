@@ -34,6 +34,9 @@ pub struct Config {
     pub http: Http,
     pub prometheus: Prometheus,
     pub page: Page,
+    /// None: peers of WireGuard are not watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peers: Option<mutex_peers::Settings>,
 }
 
 impl Default for Config {
@@ -47,6 +50,7 @@ impl Default for Config {
             http: Http::default(),
             prometheus: Prometheus::default(),
             page: Page::default(),
+            peers: None,
         }
     }
 }
@@ -300,7 +304,11 @@ impl Config {
         count("prometheus.top_fds", prometheus.top_fds, 0..=1000)?;
         span("page.interval", page.interval, SECOND..=HOUR)?;
         count("page.rows", page.rows, 1..=200)?;
-        count("page.max_viewers", page.max_viewers, 1..=1000)
+        count("page.max_viewers", page.max_viewers, 1..=1000)?;
+        let of_peers = self.peers.as_ref().map(mutex_peers::Settings::check);
+        of_peers
+            .unwrap_or(Ok(()))
+            .map_err(|bad| Problem::new(&format!("peers.{}", bad.name), format!("it {}", bad.what)))
     }
 }
 

@@ -58,6 +58,34 @@ fn the_shipped_file_is_the_defaults_and_names_every_setting() {
 }
 
 #[test]
+fn what_is_said_of_peers_is_their_defaults() {
+    let is_setting = |line: &&str| {
+        line.starts_with("#[")
+            || line.starts_with(|c| c == '#') && line[1..].starts_with(|c: char| c.is_alphabetic())
+    };
+    let text: String = SHIPPED
+        .lines()
+        .filter(is_setting)
+        .fold(String::new(), |text, line| text + &line[1..] + "\n");
+    let config = Config::parse(&text).unwrap_or_else(|problem| panic!("{problem}\n{text}"));
+    let said = config.peers.expect("there is a section");
+    assert_eq!(said, mutex_peers::Settings::default());
+    // What has no default has no line of its own.
+    let all = toml::Value::try_from(&said).expect("it can be written");
+    let mut expected = Vec::new();
+    names("", &all, &mut expected);
+    for name in expected.iter().filter(|name| *name != "peers") {
+        let key = name.rsplit('.').next().expect("it is not empty");
+        assert!(text.contains(&format!("\n{key} = ")), "{name}");
+    }
+    let problem = Config::parse("[peers]\nping_check_workers = 0\n").expect_err("it is none");
+    assert_eq!(
+        problem.to_string(),
+        "line 2: peers.ping_check_workers: it has to be from 1 to 1000"
+    );
+}
+
+#[test]
 fn every_setting_says_its_default_and_its_range() {
     for (name, (_, comment, value)) in shipped() {
         let shown = value.trim_matches('"');

@@ -8,12 +8,15 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::http::HeaderMap;
+use axum::http::HeaderValue;
 use axum::http::StatusCode;
 use axum::http::header::ACCEPT;
+use axum::http::header::VARY;
 use axum::response::Response;
 use axum::routing::get;
 use mutex_stats::formats::Exposition;
 use mutex_stats::formats::Families;
+use tokio::sync::Semaphore;
 
 use super::accept::exposition;
 use super::answer::failure;
@@ -21,17 +24,29 @@ use super::answer::of_type;
 use crate::own::Own;
 use crate::part::Parts;
 
+/// How many scrapes are gathered at the same time: others wait, and give up when their time is over.
+const GATHERING: usize = 2;
+
 pub fn routes(parts: &Parts, own: &Arc<Own>) -> Router {
     let (parts, own) = (parts.clone(), own.clone());
-    Router::new()
-        .route("/metrics", get(async move |headers: HeaderMap| scrape(&headers, parts, own).await))
+    let gathering = Arc::new(Semaphore::new(GATHERING));
+    let answer = async move |headers: HeaderMap| scrape(&headers, gathering, parts, own).await;
+    Router::new().route("/metrics", get(answer))
 }
 
-async fn scrape(headers: &HeaderMap, parts: Parts, own: Arc<Own>) -> Response {
+async fn scrape(
+    headers: &HeaderMap,
+    gathering: Arc<Semaphore>,
+    parts: Parts,
+    own: Arc<Own>,
+) -> Response {
     let wanted: Vec<&str> =
         headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let exposition = exposition(&wanted.join(","));
+    // It is never closed.
+    let turn = gathering.acquire_owned().await;
     let written = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         let began = Instant::now();
         let text = text(exposition, &parts, &own);
         own.scrape(exposition, began.elapsed());
@@ -40,8 +55,8 @@ async fn scrape(headers: &HeaderMap, parts: Parts, own: Arc<Own>) -> Response {
     match written.await {
         Ok(Ok(text)) => {
             let mut response = of_type(exposition.content_type(), StatusCode::OK, text);
-            let vary = axum::http::HeaderValue::from_static("accept");
-            response.headers_mut().insert(axum::http::header::VARY, vary);
+            let vary = HeaderValue::from_static("accept");
+            response.headers_mut().insert(VARY, vary);
             response
         }
         Ok(Err(error)) => failure(StatusCode::INTERNAL_SERVER_ERROR, &crate::reason(&error)),

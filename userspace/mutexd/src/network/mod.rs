@@ -21,6 +21,7 @@ use mutex_stats::Stats;
 use mutex_stats::formats::Kind;
 use mutex_stats::formats::Number;
 use mutex_stats::formats::write_metrics;
+use tokio::sync::Semaphore;
 use tokio::sync::watch;
 
 use crate::config;
@@ -38,6 +39,9 @@ use top::Top;
 /// The name of this part.
 pub const NAME: &str = "network";
 
+/// How many questions are worked on at the same time.
+const READERS: usize = 4;
+
 /// The part that knows the kernel module.
 pub struct Network {
     proc: Proc,
@@ -49,6 +53,8 @@ pub struct Network {
     glance: tokio::sync::Mutex<stream::Shared>,
     /// Becomes true when the part ends, for answers that would go on.
     ended: watch::Sender<bool>,
+    /// Who may read at the same time to answer: others wait, and give up when their time is over.
+    readers: Arc<Semaphore>,
 }
 
 impl Network {
@@ -69,6 +75,7 @@ impl Network {
             page: config.page.clone(),
             glance: tokio::sync::Mutex::default(),
             ended: watch::Sender::new(false),
+            readers: Arc::new(Semaphore::new(READERS)),
         }))
     }
 

@@ -235,7 +235,12 @@ async fn answer(
     network: Arc<Network>,
     work: impl FnOnce(&Network) -> Text + Send + 'static,
 ) -> Response {
-    let worked = tokio::task::spawn_blocking(move || work(&network));
+    // It is never closed.
+    let reader = network.readers.clone().acquire_owned().await;
+    let worked = tokio::task::spawn_blocking(move || {
+        let _reader = reader;
+        work(&network)
+    });
     match worked.await {
         Ok(Ok(text)) => of_type("application/json", StatusCode::OK, text),
         Ok(Err(Failure::Question(sentence))) => failure(StatusCode::BAD_REQUEST, &sentence),

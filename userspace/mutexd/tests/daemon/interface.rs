@@ -31,7 +31,7 @@ fn every_path_answers_as_the_document_says() {
     let document = daemon.get("/api/v1/openapi.json").json();
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().expect("it is one");
-    for path in ["/health", "/stats", "/samples", "/connections", "/fds", "/alerts"] {
+    for path in ["/health", "/stats", "/samples", "/connections", "/fds", "/alerts", "/peers"] {
         assert!(paths.contains_key(path), "{path} is not in the document");
     }
     for (path, item) in paths {

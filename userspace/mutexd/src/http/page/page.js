@@ -126,16 +126,48 @@ function list(place, items) {
   place.replaceChildren(...(items.length ? items : [element("li", "none", "none")]));
 }
 
-async function showHealth() {
-  try {
-    const health = await (await fetch("api/v1/health")).json();
-    list(byId("health-list"), health.parts.map((one) => {
-      const item = element("li", element("span", one.state, `word ${one.state}`));
-      item.append(` ${one.part}: ${one.message}`);
-      return item;
-    }));
-  } catch {
-    // The state above says that nobody answers.
+function worded(word, text) {
+  const item = element("li", element("span", word, `word ${word}`));
+  item.append(` ${text}`);
+  return item;
+}
+
+// The round trips of the last pings as a small curve; what was lost is a gap.
+function pings(newest) {
+  const most = Math.max(1, ...newest.map((ping) => ping.rtt_ns ?? 0));
+  const picture = svg("svg", { class: "small", viewBox: "0 0 100 20", preserveAspectRatio: "none", role: "img" });
+  const answered = newest.filter((ping) => ping.rtt_ns !== null).length;
+  picture.setAttribute("aria-label", `${answered} of ${newest.length} answered, in at most ${duration(most)}`);
+  const step = 100 / Math.max(1, newest.length - 1);
+  let path = [];
+  const draw = () => { if (path.length) picture.append(svg("polyline", { class: "a", points: path.join(" ") })); path = []; };
+  newest.forEach((ping, at) => {
+    if (ping.rtt_ns === null) draw();
+    else path.push(`${(at * step).toFixed(1)},${(20 * (1 - ping.rtt_ns / most)).toFixed(1)}`);
+  });
+  draw();
+  return picture;
+}
+
+const SLOW = {
+  "health": ({ parts }) => list(byId("health-list"), parts.map((one) => worded(one.state, `${one.part}: ${one.message}`))),
+  "peers": ({ peers }) => rows(byId("peer-rows"), peers, (one) => [one.name || one.address || one.public_key.slice(0, 12),
+    one.interface, one.connected ? "connected" : "not connected", size(one.received_bytes), size(one.sent_bytes),
+    duration(one.pings.avg_ns), duration(one.pings.p99_ns),
+    one.pings.loss === null ? "–" : `${(100 * one.pings.loss).toFixed(1)} %`, pings(one.pings.newest)], 3),
+  "diagnostics/events?last=20": ({ events }) => list(byId("diagnostics-list"),
+    events.slice().reverse().map((one) => worded(one.severity, one.message))),
+};
+
+// What changes slowly is asked for now and then.
+async function showSlow() {
+  for (const [path, show] of Object.entries(SLOW)) {
+    try {
+      const answer = await fetch(`api/v1/${path}`);
+      if (answer.ok && !paused) show(await answer.json());
+    } catch {
+      // The state above says that nobody answers.
+    }
   }
 }
 
@@ -149,7 +181,7 @@ function listen() {
   const stream = new EventSource("api/v1/stream");
   const on = (name, show) => stream.addEventListener(name, (event) => { if (!paused) show(JSON.parse(event.data)); });
   // A stream begins with all there is.
-  stream.addEventListener("open", () => { points = []; showHealth(); });
+  stream.addEventListener("open", () => { points = []; showSlow(); });
   stream.addEventListener("error", () => {
     say("mutexd does not answer; trying again", true);
     if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
@@ -170,5 +202,5 @@ byId("scheme").addEventListener("click", () => {
     : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.scheme = isDark ? "light" : "dark";
 });
-setInterval(showHealth, 10000);
+setInterval(showSlow, 10000);
 listen();
