@@ -61,7 +61,7 @@ fn the_shipped_file_is_the_defaults_and_names_every_setting() {
 fn what_is_said_of_peers_is_their_defaults() {
     let is_setting = |line: &&str| {
         line.starts_with("#[")
-            || line.starts_with(|c| c == '#') && line[1..].starts_with(|c: char| c.is_alphabetic())
+            || line.starts_with('#') && line[1..].starts_with(|c: char| c.is_alphabetic())
     };
     let text: String = SHIPPED
         .lines()
