@@ -427,6 +427,10 @@ impl Reader {
                 parts.push(Part { step, from, until });
                 until = from;
             }
+            // A coarser row would have again what there is already.
+            if complete_from <= since {
+                break;
+            }
         }
         Ok(parts)
     }

@@ -50,6 +50,8 @@ fn what_is_older_comes_in_larger_rows_and_the_sums_stay() {
     }
     let last = Range { since_ns: BEGIN + 10_500 * S, ..every(60) };
     assert_eq!(rows(&history, &last).len(), 5);
+    // Of a part of an hour there is that part, once.
+    assert_eq!(total(&reader, &last).counter("sent_bytes"), Some(10 * 7));
     let until = Range { until_ns: BEGIN + 7260 * S, since_ns: BEGIN + 7000 * S, ..every(60) };
     assert_eq!(
         rows(&history, &until),
