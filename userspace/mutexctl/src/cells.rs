@@ -2,6 +2,9 @@
 
 //! Rows of cells whose columns are known at run time only, in every format.
 
+use std::io;
+use std::io::Write;
+
 use mutex_stats::Cell;
 use mutex_stats::formats::RowFormat;
 use mutex_stats::formats::RowNames;
@@ -41,6 +44,13 @@ impl Cells {
     }
 
     fn table(&self, target: &Target) -> Result<(), Failure> {
+        target.write(|output| {
+            self.write_table(output).map_err(|error| Failure::writing(target, &error))
+        })
+    }
+
+    /// Writes them as a table.
+    pub fn write_table(&self, output: &mut impl Write) -> io::Result<()> {
         let cells = |place: usize| self.rows.iter().filter_map(move |row| row.get(place));
         // Most hosts forward nothing.
         let is_shown = |place: usize, name: &str| {
@@ -54,11 +64,8 @@ impl Cells {
         };
         let columns: Vec<_> = places().map(column).collect();
         let places: Vec<usize> = places().map(|(place, _)| place).collect();
-        target.write(|output| {
-            table::write(output, &columns, &self.rows, |row| {
-                places.iter().filter_map(|&place| row.get(place)).map(Cell::to_string).collect()
-            })
-            .map_err(|error| Failure::writing(target, &error))
+        table::write(output, &columns, &self.rows, |row| {
+            places.iter().filter_map(|&place| row.get(place)).map(Cell::to_string).collect()
         })
     }
 }

@@ -15,9 +15,11 @@ use clap_complete::Shell;
 use mutex_stats::reporter::Guid;
 
 use crate::color::Color;
+use crate::commands::Since;
 use crate::commands::Threshold;
 use crate::commands::parse_guid;
 use crate::commands::parse_metadata;
+use crate::commands::parse_since;
 use crate::commands::parse_threshold;
 use crate::failure::Failure;
 use crate::help;
@@ -131,6 +133,10 @@ pub enum Command {
     /// Show what has been recorded, a line an image.
     #[command(after_help = help::REPLAY)]
     Replay(ReplayArgs),
+
+    /// Show what the daemon has kept over days and years, as finely as it is asked for.
+    #[command(after_help = help::HISTORY)]
+    History(HistoryArgs),
 
     /// Write one page, for people, that says how the host fares.
     #[command(after_help = help::REPORT)]
@@ -420,6 +426,40 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_moment)]
     pub until: Option<u64>,
     /// How to show them.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `history`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// The database.
+    #[arg(long, value_name = "FILE", default_value = mutex_history::History::PATH)]
+    pub db: PathBuf,
+    /// What ended later: a moment, or so long before the last row.
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_since)]
+    pub since: Since,
+    /// What ended by then.
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    pub until: Option<u64>,
+    /// Time of a row; without it, as short as leaves no more than 60 rows.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub step: Option<Duration>,
+    /// These numbers only, with commas between them.
+    #[arg(long, value_name = "NAMES")]
+    pub series: Option<String>,
+    /// Whose traffic it was: by command, remote, port, or what else the daemon keeps.
+    #[arg(long, value_name = "KEY")]
+    pub by: Option<String>,
+    /// What was found: values that are unusual, a module loaded anew, a clock that was set.
+    #[arg(long, conflicts_with_all = ["by", "series", "step"])]
+    pub findings: bool,
+    /// The module's alerts.
+    #[arg(long, conflicts_with_all = ["by", "series", "step", "findings"])]
+    pub alerts: bool,
+    /// How to show it.
     #[arg(long, value_enum, default_value_t)]
     pub format: ListFormat,
     #[command(flatten)]

@@ -301,6 +301,34 @@ where the module was loaded anew in between. What is damaged is left out, and sa
 Units: IP bytes, headers included; times are UTC.
 Exit status: 0 done; 1 failed; 2 wrong usage.";
 
+pub const HISTORY: &str = "\
+Examples:
+  sudo mutexctl history                              the last hour that there is
+  sudo mutexctl history --since 7d --step 6h         the last week, four rows a day
+  sudo mutexctl history --by command --since 1d --step 1d
+  sudo mutexctl history --series sent_bytes,drops --since 2026-01-31 --until 2026-02-01
+  sudo mutexctl history --findings --since 30d       what was unusual
+  sudo mutexctl history --format csv --step 1min -o traffic.csv
+
+Reads the database that the daemon writes, also while it does. What is too old to be kept so finely
+comes in rows of a longer time; a row's numbers are exactly the sum of what it is made of. Times are
+when a row began.
+
+Numbers, each for the time of the row:
+  sent_bytes, drops, ...          how far a counter of `mutexctl stats` went; also connections_opened,
+                                  connections_closed, alerts, untracked_packets, untracked_bytes
+  sent_bytes_per_second, ...      the same a second, of the time that was watched
+  connections_active, fds_active, table_used, memory_bytes
+                                  the last value; with _min, _max or _mean behind it those
+  latency_p50_ns, latency_p95_ns, latency_p99_ns, latency_samples
+                                  of all samples of the row, within 6 %
+  duration_ns, samples            how long was watched, and how often was looked
+With --by the counters that groups have; `other` is all that is in no group of its own, so that the
+groups of a time are exactly the host.
+
+Units: IP bytes, headers included; times are UTC.
+Exit status: 0 done; 1 failed; 2 wrong usage.";
+
 pub const AUDIT: &str = "\
 For each of four directions and four counters
     before <= connections + closed + untracked <= after

@@ -14,6 +14,7 @@ mod events;
 mod export;
 mod fds;
 mod generate;
+mod history;
 mod list;
 mod meter;
 mod record;
@@ -26,6 +27,8 @@ pub use alerts::subject;
 pub use check::Threshold;
 pub use check::parse_threshold;
 pub use connections::endpoint;
+pub use history::Since;
+pub use history::parse_since;
 pub use list::holders;
 pub use meter::parse_guid;
 pub use meter::parse_metadata;
@@ -72,6 +75,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Top(args) => top::run(Source::of(proc, &args.from)?, args),
         Command::Record(args) => record::run(proc, args),
         Command::Replay(args) => replay::run(args),
+        Command::History(args) => history::run(args),
         Command::Report(args) => report::run(&Source::of(proc, &args.from)?, args),
         Command::Audit { file, at, quiet } => {
             audit::run(&Source::new(proc, file.as_deref()).at(*at)?, *quiet)

@@ -20,6 +20,7 @@ fn help_teaches() {
         ("config", include_str!("expected/help-config.txt")),
         ("record", include_str!("expected/help-record.txt")),
         ("replay", include_str!("expected/help-replay.txt")),
+        ("history", include_str!("expected/help-history.txt")),
         ("report", include_str!("expected/help-report.txt")),
         ("top", include_str!("expected/help-top.txt")),
         ("check", include_str!("expected/help-check.txt")),

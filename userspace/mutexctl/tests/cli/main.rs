@@ -5,6 +5,7 @@
 mod commands;
 mod damage;
 mod help;
+mod history;
 mod host;
 mod meter;
 mod output;
