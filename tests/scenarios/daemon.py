@@ -39,7 +39,7 @@ def get(path, address=ADDRESS, **headers):
     """Status and body."""
     request = urllib.request.Request(f"http://{address}{path}", headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -58,6 +58,9 @@ def wait(what, condition, seconds=60):
 
 
 def configure(more="", state=f"{FOLDER}/state"):
+    # A slow machine answers late, which is no failure.
+    if "[http]" not in more:
+        more = f'[http]\nrequest_timeout = "1m"\n{more}'
     with open(CONFIG, "w") as file:
         file.write(f'state_folder = "{state}"\nlog = {{ file = "{state}/log", level = "info" }}\n{more}')
 
