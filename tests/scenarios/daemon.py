@@ -252,7 +252,7 @@ def main():
     os.mkdir(FOLDER)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     module.load()
-    configure("[network]\ninterval = \"200ms\"\n[prometheus]\ntop_connections = 3\ntop_fds = 3\n")
+    configure("[network]\ninterval = \"1s\"\n[prometheus]\ntop_connections = 3\ntop_fds = 3\n")
     check.part("start")
     done = mutexd("start")
     check.that("it starts and is ready at once", done.returncode == 0 and get("/readyz") == (200, "healthy\n"),

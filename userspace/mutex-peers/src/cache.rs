@@ -334,7 +334,8 @@ impl Cache {
             Announcement::Created { public_key, interface, settings } => {
                 self.hear(public_key, settings, now.time_ns, now);
                 let id = PeerId { interface, public_key };
-                if !self.peers.contains_key(&id) {
+                let is_known = self.peers.contains_key(&id);
+                if !is_known {
                     let mut peer = self.make(id.clone());
                     peer.announced_ns = Some(now.uptime_ns);
                     let happening = Happening::PeerCreated { public_key, facts: peer.facts() };

@@ -177,7 +177,7 @@ fn is_link_local(address: &Ipv6Addr) -> bool {
 fn checksum(packet: &[u8]) -> u16 {
     let mut sum: u32 = packet
         .chunks(2)
-        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0)))
+        .map(|pair| (u32::from(pair[0]) << 8) | u32::from(pair.get(1).copied().unwrap_or(0)))
         .sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);

@@ -46,10 +46,10 @@ async fn scrape(
     // It is never closed.
     let turn = gathering.acquire_owned().await;
     let written = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
         let began = Instant::now();
         let text = text(exposition, &parts, &own);
         own.scrape(exposition, began.elapsed());
+        drop(turn);
         text
     });
     match written.await {

@@ -238,8 +238,9 @@ async fn answer(
     // It is never closed.
     let reader = network.readers.clone().acquire_owned().await;
     let worked = tokio::task::spawn_blocking(move || {
-        let _reader = reader;
-        work(&network)
+        let text = work(&network);
+        drop(reader);
+        text
     });
     match worked.await {
         Ok(Ok(text)) => of_type("application/json", StatusCode::OK, text),

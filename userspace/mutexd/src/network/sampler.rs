@@ -74,9 +74,10 @@ impl Sampler {
                         Err(RecvTimeoutError::Timeout) => {}
                         _ => return,
                     }
+                    let begun = Instant::now();
                     shared.take(read_stats(&proc, &own), false);
-                    // What was missed is not made up for.
-                    next = (next + interval).max(Instant::now());
+                    // What was missed is not made up for, and reading is at most half of what there is to do.
+                    next = (next + interval).max(Instant::now() + begun.elapsed());
                 }
             }
         });
