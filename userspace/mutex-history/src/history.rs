@@ -80,7 +80,7 @@ pub struct State {
 
 impl History {
     /// Where the daemon has it.
-    pub const PATH: &str = "/var/lib/mutex/history.db";
+    pub const PATH: &str = "/var/lib/mutexd/history.db";
 
     /// How many snapshots are recorded before rows are counted again: that reads them all.
     const COUNT: u64 = 60;

@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod daemon;
 mod diagnostics;
+mod history;
 mod http;
 mod log;
 mod network;

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::diagnostics;
+use crate::history;
 use crate::network;
 use crate::own::Own;
 use crate::peers;
@@ -93,7 +94,7 @@ struct Kind {
 type Started = anyhow::Result<Arc<dyn Part>>;
 
 /// All kinds, in the order in which they start; they end in the other one.
-const KINDS: [Kind; 3] = [
+const KINDS: [Kind; 4] = [
     Kind {
         name: diagnostics::NAME,
         settings: |config| settings(&(&config.proc, &config.diagnostics)),
@@ -110,6 +111,11 @@ const KINDS: [Kind; 3] = [
         name: peers::NAME,
         settings: |config| settings(&Vec::from_iter(&config.peers)),
         start: |config, _| Ok(peers::Watch::start(config)?),
+    },
+    Kind {
+        name: history::NAME,
+        settings: |config| settings(&(&config.proc, &config.history)),
+        start: |config, _| Ok(history::Keeper::start(config)?),
     },
 ];
 

@@ -31,6 +31,7 @@ pub struct Config {
     pub log: Log,
     pub network: Network,
     pub diagnostics: Diagnostics,
+    pub history: History,
     pub http: Http,
     pub prometheus: Prometheus,
     pub page: Page,
@@ -47,6 +48,7 @@ impl Default for Config {
             log: Log::default(),
             network: Network::default(),
             diagnostics: Diagnostics::default(),
+            history: History::default(),
             http: Http::default(),
             prometheus: Prometheus::default(),
             page: Page::default(),
@@ -137,6 +139,31 @@ impl Default for Diagnostics {
             log_level: RecordLevel::Warning,
             socket: PathBuf::new(),
             connections: false,
+        }
+    }
+}
+
+/// What is kept of what was counted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct History {
+    pub enabled: bool,
+    /// Empty: `history.db` in the state folder.
+    pub database: PathBuf,
+    #[serde(with = "duration")]
+    pub interval: Duration,
+    pub top: usize,
+    pub max_bytes: usize,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        History {
+            enabled: false,
+            database: PathBuf::new(),
+            interval: 10 * SECOND,
+            top: 10,
+            max_bytes: 256 << 20,
         }
     }
 }
@@ -277,7 +304,7 @@ impl Config {
 
     /// Whether every value makes sense, alone and with the others.
     fn check(&self) -> Result<(), Problem> {
-        let Config { network, diagnostics, http, prometheus, page, .. } = self;
+        let Config { network, diagnostics, history, http, prometheus, page, .. } = self;
         for (setting, path) in [("proc", &self.proc), ("state_folder", &self.state_folder)] {
             if !path.is_absolute() {
                 let what = format!("\"{}\" is no absolute path; begin it with /", path.display());
@@ -291,6 +318,9 @@ impl Config {
         span("diagnostics.retention_period", kept, SECOND..=365 * 24 * HOUR)?;
         span("diagnostics.cleanup_interval", diagnostics.cleanup_interval, SECOND..=24 * HOUR)?;
         span("diagnostics.health_interval", diagnostics.health_interval, SECOND..=24 * HOUR)?;
+        span("history.interval", history.interval, SECOND..=HOUR)?;
+        count("history.top", history.top, 1..=1000)?;
+        count("history.max_bytes", history.max_bytes, 1 << 20..=1 << 40)?;
         if http.listening_address.is_empty() {
             let what = "there is no address; name one, such as \"127.0.0.1:8787\"";
             return Err(Problem::new("http.listening_address", what));

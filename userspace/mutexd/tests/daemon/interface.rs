@@ -27,11 +27,13 @@ fn fits(schema: &Value, value: &Value) -> Result<(), String> {
 #[test]
 fn every_path_answers_as_the_document_says() {
     let host = Host::new();
+    host.configure("[history]\nenabled = true\n");
     let daemon = host.start();
     let document = daemon.get("/api/v1/openapi.json").json();
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().expect("it is one");
-    for path in ["/health", "/stats", "/samples", "/connections", "/fds", "/alerts", "/peers"] {
+    let known = ["/health", "/stats", "/samples", "/connections", "/fds", "/alerts", "/peers"];
+    for path in known.into_iter().chain(["/history/host", "/history/findings"]) {
         assert!(paths.contains_key(path), "{path} is not in the document");
     }
     for (path, item) in paths {

@@ -4,6 +4,7 @@
 
 mod access;
 mod bounds;
+mod history;
 mod host;
 mod interface;
 mod life;
