@@ -105,11 +105,10 @@ fn keep(history: &Mutex<History>, proc: &Proc, interval: Duration, stopped: &mps
     let mut trouble = String::new();
     while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(interval) {
         let mut snapshot = Snapshot::default();
-        // That there is no module is told by who looks for it.
-        if proc.snapshot().and_then(|reader| reader.visit(&mut snapshot)).is_err() {
-            continue;
-        }
-        match locked(history).record(&snapshot) {
+        let read = proc.snapshot().and_then(|reader| reader.visit(&mut snapshot));
+        let read = read.map_err(|error| error.to_string());
+        let record = |_| locked(history).record(&snapshot).map_err(|error| error.to_string());
+        match read.and_then(record) {
             Ok(findings) => {
                 trouble.clear();
                 for finding in findings {
@@ -121,8 +120,7 @@ fn keep(history: &Mutex<History>, proc: &Proc, interval: Duration, stopped: &mps
                     }
                 }
             }
-            Err(error) => {
-                let what = error.to_string();
+            Err(what) => {
                 if what != trouble {
                     tracing::error!("the history goes on later: {what}");
                     trouble = what;

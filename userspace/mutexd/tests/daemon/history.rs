@@ -36,3 +36,12 @@ fn what_is_counted_is_kept_beyond_the_daemon() {
     let sent = rows.iter().filter_map(|row| row["counters"]["sent_bytes"].as_u64());
     assert_eq!(sent.sum::<u64>(), 1234, "{answer}");
 }
+
+#[test]
+fn what_cannot_be_read_is_told() {
+    let host = Host::new();
+    host.configure("[history]\nenabled = true\ninterval = \"1s\"\n");
+    host.write("proc/snapshot", "nonsense");
+    let _daemon = host.start();
+    until("it is told", || host.log().contains("the history goes on later: "));
+}
