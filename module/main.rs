@@ -46,7 +46,7 @@ module! {
         },
         timeout_tcp_opening: u32 {
             default: 120,
-            description: "The same before its handshake is complete",
+            description: "The same before its handshake is complete, or if only one end was ever heard",
         },
         timeout_tcp_closing: u32 {
             default: 240,

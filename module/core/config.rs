@@ -167,7 +167,8 @@ settings! {
     first {
         "timeout_tcp" Seconds 7440 1..=YEAR,
             "Until an established TCP connection counts as ended (RFC 5382)";
-        "timeout_tcp_opening" Seconds 120 1..=YEAR, "The same before its handshake is complete";
+        "timeout_tcp_opening" Seconds 120 1..=YEAR,
+            "The same before its handshake is complete, or if only one end was ever heard";
         "timeout_tcp_closing" Seconds 240 1..=YEAR, "The same after the first FIN";
         "timeout_one_way" Seconds 30 1..=YEAR,
             "Until UDP and others count as ended without an answer";

@@ -276,6 +276,11 @@ impl Connection {
             .max(self.received.last_seen())
     }
 
+    /// Whether only one end has spoken.
+    pub fn is_one_sided(&self) -> bool {
+        self.sent.is_used() != self.received.is_used()
+    }
+
     /// When it ended: nanoseconds since boot.
     pub fn ended_at(&self) -> u64 {
         self.details.ended_at.load(Relaxed)

@@ -18,6 +18,7 @@ use crate::cpu::Pinned;
 use crate::engine::Engine;
 use crate::engine::Memory;
 use crate::fd::Fd;
+use crate::state::State;
 
 /// What closed connections moved. The module keeps it behind one lock, which a reader holds while
 /// it copies a handful of records and the collector while it adds one up.
@@ -252,11 +253,19 @@ impl Sweeper {
             if meta.has(Meta::ENDED) {
                 continue;
             }
-            let timeout = engine.config().idle(connection.key().protocol(), meta.state());
+            let state = match meta.state() {
+                // A straggler of a connection that is gone looks like one that was adopted, but nobody
+                // answers it.
+                State::Established if meta.has(Meta::ADOPTED) && connection.is_one_sided() => {
+                    State::SynSent
+                }
+                state => state,
+            };
+            let timeout = engine.config().idle(connection.key().protocol(), state);
             let idle = now.saturating_sub(connection.last_seen());
             if idle >= timeout {
                 engine.end(&pin(), number, connection, Meta::TIMED_OUT, now);
-            } else if scarce && meta.state().is_unanswered() && idle >= timeout / EARLIER {
+            } else if scarce && state.is_unanswered() && idle >= timeout / EARLIER {
                 let pinned = pin();
                 pinned.cpu().early.add(1);
                 engine.end(&pinned, number, connection, Meta::TIMED_OUT, now);

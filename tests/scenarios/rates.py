@@ -37,6 +37,18 @@ def each(number, client):
 
 def paced(row):
     check.part("a UDP server with ten clients, so much in each second")
+    # On a machine that stands still for a while a sender can't keep to its plan, and there is nothing to compare.
+    for _ in range(20):
+        if kept := keeps_to_plan(row):
+            break
+        check.note("the machine stood still; once more")
+        module.unload()
+        wire.load(row)
+    check.that("a sender kept its seconds", kept)
+
+
+def keeps_to_plan(row):
+    """Sends by the plan and compares; false if the plan could not be kept."""
     a, b = row.hosts
     with b.inside():
         server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -51,17 +63,16 @@ def paced(row):
     capture = pcap.Capture(a, "right", "/tmp/right.pcap")
     second = within_second() + 1
     first = second
-    late = []
+    shown, late = [], False
     for number in [*PLAN, 0, 0]:
         while boot() < second + 0.15:
             time.sleep(0.01)
         image = module.image()
-        if image.boottime // 10**9 != second:
-            late.append(second)
+        late |= image.boottime // 10**9 != second
         before = PLAN[second - first - 1] if 0 < second - first <= len(PLAN) else 0
         so_far = max([0, *PLAN[:second - first]])
         if second > first:
-            compare(row, image, keys, before, so_far, f"second {second - first}")
+            shown.append((image, keys, before, so_far, f"second {second - first}"))
         for i in range(number):
             for client, one in enumerate(clients):
                 one.send(bytes(SIZE + client))
@@ -69,12 +80,16 @@ def paced(row):
                     server.sendto(b"x" * 72, server.recvfrom(2000)[1])
                 else:
                     server.recv(2000)
-        if boot() > second + 0.95:
-            late.append(second)
+        late |= boot() > second + 0.95
         second += 1
-    check.equal("the sender kept its seconds", late, [])
     image = module.image_at_rest()
-    compare(row, image, keys, 0, max(PLAN), "afterwards")
+    if late:
+        capture.timed()
+        for one in (*clients, server):
+            one.close()
+        return False
+    for what in [*shown, (image, keys, 0, max(PLAN), "afterwards")]:
+        compare(row, *what)
     windows = {}
     for when, packet in capture.timed():
         windows.setdefault(int(when - (image.time - image.boottime) / 1e9), []).append(packet.bytes)
@@ -88,9 +103,9 @@ def paced(row):
     for name, peak in (("in", host.peak_in), ("out", host.peak_out)):
         check.that(f"the host's peak {name}", (sum(sums) + answers) / (len(PLAN) + 2) <= peak <= (two + answers) / 0.9,
                    f"{peak}, seconds {sums}")
-    for one in clients:
+    for one in (*clients, server):
         one.close()
-    server.close()
+    return True
 
 
 def compare(row, image, keys, number, largest, title):
@@ -139,7 +154,8 @@ def shaped(row):
     near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 20000)
     near.settimeout(None)
     near.setblocking(False)
-    rest, rates = 300_000, set()
+    # By the second in which it was shown.
+    rest, rates = 300_000, {}
     key = traffic.ends(near)
     far.setblocking(False)
     got = 0
@@ -153,7 +169,8 @@ def shaped(row):
                 pass
         time.sleep(0.01)
         if int(boot() * 10) % 5 == 0:
-            rates.add(wire.find(module.image(), b, traffic.mirrored(key)).quality.rate_in)
+            image = module.image()
+            rates[image.boottime // 10**9] = wire.find(image, b, traffic.mirrored(key)).quality.rate_in
     image = module.image_at_rest()
     # Two windows of silence end the last one.
     time.sleep(2.5)
@@ -163,8 +180,9 @@ def shaped(row):
     c = wire.find(image, b, traffic.mirrored(key))
     check.that("the receiver's peak is the largest window of the capture, but for a tick",
                low <= c.quality.peak_in <= high, f"{low} <= {c.quality.peak_in} <= {high}")
-    check.equal("every rate that was shown is at most the peak, and one is it",
-                max(rates), c.quality.peak_in)
+    check.that("every rate that was shown is at most the peak", max(rates.values()) <= c.quality.peak_in, rates)
+    if len(rates) == max(rates) - min(rates) + 1:
+        check.equal("and one is it", max(rates.values()), c.quality.peak_in)
     check.that("no second had more than the shaper lets through", c.quality.peak_in <= 100_000 + 5000 + 1500,
                c.quality.peak_in)
     check.equal("at rest rates are nothing", (c.quality.rate_in, c.quality.rate_out), (0, 0))

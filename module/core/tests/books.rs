@@ -19,6 +19,7 @@ use mutex_core::alarm::Unwatched;
 use mutex_core::alert;
 use mutex_core::config::Config;
 use mutex_core::connection::Connection;
+use mutex_core::connection::Meta;
 use mutex_core::counters::Direction;
 use mutex_core::counters::Totals;
 use mutex_core::counters::Traffic;
@@ -543,6 +544,34 @@ proptest! {
         prop_assert_eq!(status.fds_active, 0);
         prop_assert_eq!(status.connections_total, status.connections_closed);
     }
+}
+
+/// What is left over of a connection that is gone must not be held for one that is established.
+#[test]
+fn a_straggler_is_forgotten_sooner_than_a_connection_that_was_adopted() {
+    let books = Books::new(16, 16, 1);
+    let packet = |flow, direction| TestPacket {
+        flow,
+        direction,
+        reply: false,
+        tcp_flags: Some(0x10),
+        payload: 0,
+        segments: None,
+        broken: false,
+    };
+    books.count(0, &packet(1, Direction::Sent), SECOND);
+    books.count(0, &packet(2, Direction::Received), SECOND);
+    books.count(0, &packet(3, Direction::Sent), SECOND);
+    books.count(0, &packet(3, Direction::Received), SECOND);
+    let open = |now| {
+        books.sweep(0, Sweep::Due(16), now);
+        let is_open = |one: &Connection| one.meta().has(Meta::IN_USE) && !one.meta().has(Meta::ENDED);
+        books.engine.connections().ever_used(0).filter(|(_, one)| is_open(one)).count()
+    };
+    assert_eq!(open(SECOND + 4 * SECOND), 3);
+    assert_eq!(open(SECOND + 5 * SECOND), 1, "two were heard from one end");
+    assert_eq!(open(SECOND + 99 * SECOND), 1);
+    assert_eq!(open(SECOND + 100 * SECOND), 0);
 }
 
 /// Two CPUs, a sweeper and two readers, all at once.
