@@ -113,8 +113,19 @@ impl Client {
     ///
     /// As [`Client::record`].
     pub fn events(&mut self, query: &Query) -> Result<Vec<Value>, Error> {
-        match self.ask(&Request::Events(query.clone()))?.member("events")? {
-            Value::Array(events) => Ok(events),
+        self.events_that_fit(query).map(|(events, _)| events)
+    }
+
+    /// As [`Client::events`], and how many of the oldest were left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::record`].
+    pub fn events_that_fit(&mut self, query: &Query) -> Result<(Vec<Value>, u64), Error> {
+        let mut answer = self.ask(&Request::Events(query.clone()))?;
+        let left_out = answer.get("left_out").and_then(Value::as_u64).unwrap_or(0);
+        match answer.get_mut("events").map(Value::take) {
+            Some(Value::Array(events)) => Ok((events, left_out)),
             _ => Err(Error::Protocol(String::from("`events` is no list"))),
         }
     }

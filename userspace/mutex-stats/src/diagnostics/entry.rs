@@ -255,11 +255,19 @@ pub enum Source {
 }
 
 impl Source {
-    fn as_json(self) -> Value {
+    fn name(self) -> &'static str {
         match self {
-            Source::Own => json!({"name": "own"}),
-            Source::Kernel => json!({"name": "kernel"}),
-            Source::Program { pid, uid } => json!({"name": "program", "pid": pid, "uid": uid}),
+            Source::Own => "own",
+            Source::Kernel => "kernel",
+            Source::Program { .. } => "program",
+        }
+    }
+
+    fn as_json(self) -> Value {
+        let name = self.name();
+        match self {
+            Source::Own | Source::Kernel => json!({"name": name}),
+            Source::Program { pid, uid } => json!({"name": name, "pid": pid, "uid": uid}),
         }
     }
 }
@@ -288,6 +296,13 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// Which part of whom it is from: `component` of the metadata, or else the source's name.
+    #[must_use]
+    pub fn component(&self) -> &str {
+        let said = self.entry.metadata.get("component").and_then(Value::as_str);
+        said.unwrap_or_else(|| self.source.name())
+    }
+
     /// As a JSON object, as an export has it.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -298,6 +313,7 @@ impl Kept {
             "kind": kind.name(),
             "severity": severity.name(),
             "source": self.source.as_json(),
+            "component": self.component(),
             "peer": peer,
             "message": message,
             "metadata": metadata,

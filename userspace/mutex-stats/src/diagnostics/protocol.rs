@@ -116,6 +116,15 @@ impl Request {
                 if let Some(peer) = &query.peer {
                     request["peer"] = peer.as_str().into();
                 }
+                if let Some(component) = &query.component {
+                    request["component"] = component.as_str().into();
+                }
+                if query.since_ns > 0 {
+                    request["since_ns"] = query.since_ns.into();
+                }
+                if query.until_ns < u64::MAX {
+                    request["until_ns"] = query.until_ns.into();
+                }
                 request
             }
         }
@@ -204,6 +213,9 @@ fn take_query(members: &mut Map<String, Value>) -> Result<Query, String> {
         after: take_integer(members, "after")?.unwrap_or(0),
         kind: take_text(members, "kind")?,
         peer: take_text(members, "peer")?,
+        component: take_text(members, "component")?,
+        since_ns: take_integer(members, "since_ns")?.unwrap_or(0),
+        until_ns: take_integer(members, "until_ns")?.unwrap_or(u64::MAX),
     })
 }
 
@@ -279,8 +291,10 @@ mod tests {
             severity in prop::sample::select(Severity::ALL.to_vec()),
             kind in prop::option::of(".{0,9}"),
             peer in prop::option::of(".{0,9}"),
+            component in prop::option::of(".{0,9}"),
+            (since_ns, until_ns) in any::<(u64, u64)>(),
         ) {
-            let query = Query { last, severity, after, kind, peer };
+            let query = Query { last, severity, after, kind, peer, component, since_ns, until_ns };
             let line = Request::Events(query.clone()).to_json().to_string();
             prop_assert_eq!(Request::parse(line.as_bytes()), Ok(Request::Events(query)));
         }

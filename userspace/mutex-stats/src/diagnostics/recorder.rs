@@ -56,6 +56,8 @@ pub struct Recorder {
     clock: Arc<dyn Clock>,
     log: Option<Log>,
     refused: AtomicU64,
+    /// Unix time.
+    began_ns: u64,
     state: Mutex<State>,
 }
 
@@ -126,13 +128,28 @@ pub struct Query {
     pub kind: Option<String>,
     /// About this peer only.
     pub peer: Option<String>,
+    /// Of this component only, see [`Kept::component`].
+    pub component: Option<String>,
+    /// Not earlier than that, in nanoseconds of Unix time.
+    pub since_ns: u64,
+    /// Not later than that.
+    pub until_ns: u64,
 }
 
 impl Query {
     /// The last events, however bad.
     #[must_use]
     pub fn last(last: usize) -> Self {
-        Query { last, severity: Severity::Debug, after: 0, kind: None, peer: None }
+        Query {
+            last,
+            severity: Severity::Debug,
+            after: 0,
+            kind: None,
+            peer: None,
+            component: None,
+            since_ns: 0,
+            until_ns: u64::MAX,
+        }
     }
 
     fn fits(&self, kept: &Kept) -> bool {
@@ -140,6 +157,8 @@ impl Query {
         entry.severity >= self.severity
             && self.kind.as_deref().is_none_or(|kind| entry.kind.name() == kind)
             && self.peer.as_ref().is_none_or(|peer| entry.peer.as_ref() == Some(peer))
+            && self.component.as_deref().is_none_or(|component| kept.component() == component)
+            && (self.since_ns..=self.until_ns).contains(&kept.time_ns)
     }
 }
 
@@ -185,7 +204,8 @@ impl Recorder {
             cleaned: clock.monotonic(),
         };
         let (refused, state) = (AtomicU64::new(0), Mutex::new(state));
-        Recorder { settings, clock, log: None, refused, state }
+        let began_ns = clock.unix_ns();
+        Recorder { settings, clock, log: None, refused, began_ns, state }
     }
 
     /// Hands each event that is at least as bad as the log level to `log` as well, from the thread that
@@ -329,6 +349,7 @@ impl Recorder {
 
     fn statistics_of(&self, state: &State) -> Statistics {
         Statistics {
+            began_ns: self.began_ns,
             total: state.total.counts(),
             kept: state.kept.counts(),
             evicted: state.evicted,

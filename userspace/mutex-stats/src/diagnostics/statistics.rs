@@ -120,6 +120,8 @@ impl Tally {
 /// `evicted`, `expired` and `cleared` together.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Statistics {
+    /// When the recorder began, in nanoseconds of Unix time: numbers count from there.
+    pub began_ns: u64,
     /// All that were ever recorded.
     pub total: Counts,
     /// Those that are kept.
@@ -151,6 +153,7 @@ impl Statistics {
     #[must_use]
     pub fn to_json(&self) -> Value {
         json!({
+            "began_ns": self.began_ns,
             "total": self.total.to_json(),
             "kept": self.kept.to_json(),
             "evicted": self.evicted,

@@ -87,6 +87,37 @@ fn the_last_events_at_or_above_a_severity() {
 }
 
 #[test]
+fn events_of_a_component_and_of_a_time() {
+    let (recorder, clock) = at_noon(Settings::default());
+    let began_ns = clock.unix_ns();
+    let minute = Duration::from_secs(60);
+    let test = |text: &str| Entry::custom("test", Severity::Info, text);
+    recorder.record(test("said by nobody in particular")).expect("it is open");
+    clock.advance(minute);
+    recorder.record(test("said by a part").with("component", "history")).expect("it is open");
+    let source = Source::Program { pid: 7, uid: 0 };
+    recorder.record_from(source, test("said by a program")).expect("it is open");
+    clock.advance(minute);
+    let strange = test("whose component is no text").with("component", 5);
+    recorder.record_from(Source::Kernel, strange).expect("it is open");
+    let of = |component: &str| {
+        numbers(&recorder, &Query { component: Some(component.into()), ..Query::last(9) })
+    };
+    assert_eq!(["own", "history", "program", "kernel"].map(of), [[1], [2], [3], [4]]);
+    assert_eq!(of("none"), [0; 0]);
+    let between = |since: u64, until: u64| {
+        let ns = |minutes: u64| began_ns + minutes * 60_000_000_000;
+        let query = Query { since_ns: ns(since), until_ns: ns(until), ..Query::last(9) };
+        numbers(&recorder, &query)
+    };
+    assert_eq!(between(0, 2), [1, 2, 3, 4]);
+    assert_eq!(between(1, 1), [2, 3]);
+    assert_eq!(between(2, 9), [4]);
+    assert_eq!(between(3, 9), [0; 0]);
+    assert_eq!(recorder.statistics().expect("it is open").began_ns, began_ns);
+}
+
+#[test]
 fn the_oldest_goes_for_a_new_one() {
     let (recorder, _) = at_noon(Settings { max_events: 3, ..Settings::default() });
     for _ in 0..5 {

@@ -37,11 +37,23 @@ struct Wanted {
     after: u64,
     kind: Option<String>,
     peer: Option<String>,
+    component: Option<String>,
+    since_ns: u64,
+    until_ns: u64,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Wanted { last: USUAL, severity: RecordLevel::Debug, after: 0, kind: None, peer: None }
+        Wanted {
+            last: USUAL,
+            severity: RecordLevel::Debug,
+            after: 0,
+            kind: None,
+            peer: None,
+            component: None,
+            since_ns: 0,
+            until_ns: u64::MAX,
+        }
     }
 }
 
@@ -61,6 +73,24 @@ pub fn routes(recorder: &Arc<Recorder>) -> Vec<Route> {
         parameter("after", "Only those with a larger number.", &number(u64::MAX), &json!(0)),
         parameter("kind", "Only those of this kind.", &text, &json!("peer_connected")),
         parameter("peer", "Only those about this peer.", &text, &json!("192.0.2.1")),
+        parameter(
+            "component",
+            "Only those of this part of mutexd, or of \"kernel\" or \"program\".",
+            &text,
+            &json!("history"),
+        ),
+        parameter(
+            "since_ns",
+            "Only those that are not earlier, Unix time.",
+            &number(u64::MAX),
+            &json!(0),
+        ),
+        parameter(
+            "until_ns",
+            "Only those that are not later, Unix time.",
+            &number(u64::MAX),
+            &json!(u64::MAX),
+        ),
     ];
     let object = json!({ "type": "object" });
     let (events, statistics, health) = (recorder.clone(), recorder.clone(), recorder.clone());
@@ -102,8 +132,9 @@ fn listed(recorder: &Recorder, wanted: Wanted) -> Response {
     if wanted.last > MOST {
         return failure(StatusCode::BAD_REQUEST, &format!("last is at most {MOST}"));
     }
-    let Wanted { last, severity, after, kind, peer } = wanted;
-    let query = Query { last, severity: severity.severity(), after, kind, peer };
+    let Wanted { last, severity, after, kind, peer, component, since_ns, until_ns } = wanted;
+    let severity = severity.severity();
+    let query = Query { last, severity, after, kind, peer, component, since_ns, until_ns };
     of(recorder.events(&query).map(|events| {
         let events: Vec<Value> = events.iter().map(|kept| kept.to_json()).collect();
         json!({ "schema_version": SCHEMA_VERSION, "events": events })
