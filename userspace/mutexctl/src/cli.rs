@@ -12,6 +12,7 @@ use clap::Subcommand;
 use clap::ValueEnum;
 use clap::error::ErrorKind;
 use clap_complete::Shell;
+use mutex_stats::diagnostics::Severity;
 use mutex_stats::reporter::Guid;
 
 use crate::color::Color;
@@ -19,6 +20,7 @@ use crate::commands::Since;
 use crate::commands::Threshold;
 use crate::commands::parse_guid;
 use crate::commands::parse_metadata;
+use crate::commands::parse_severity;
 use crate::commands::parse_since;
 use crate::commands::parse_threshold;
 use crate::failure::Failure;
@@ -137,6 +139,10 @@ pub enum Command {
     /// Show what the daemon has kept over days and years, as finely as it is asked for.
     #[command(after_help = help::HISTORY)]
     History(HistoryArgs),
+
+    /// Ask the daemon what has happened, and whether all is well.
+    #[command(after_help = help::DIAG)]
+    Diag(DiagArgs),
 
     /// Write one page, for people, that says how the host fares.
     #[command(after_help = help::REPORT)]
@@ -464,6 +470,71 @@ pub struct HistoryArgs {
     pub format: ListFormat,
     #[command(flatten)]
     pub output: Output,
+}
+
+/// Options of `diag`.
+#[derive(Debug, Args)]
+pub struct DiagArgs {
+    #[command(subcommand)]
+    pub command: DiagCommand,
+    /// Ask over this local socket: `diagnostics.socket` of the daemon's configuration.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub socket: Option<PathBuf>,
+    /// Ask the HTTP interface at this address and port.
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    pub http: Option<String>,
+    /// The token that the HTTP interface asks for is in this file.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// How to show it.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub format: ListFormat,
+    /// A file; `-` is standard output, the default.
+    #[arg(long, short, global = true, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// What the daemon is asked.
+#[derive(Debug, Subcommand)]
+pub enum DiagCommand {
+    /// Say whether all is well; the exit status says it, too.
+    Health,
+    /// List events, the oldest first.
+    Events(DiagEvents),
+    /// Count events by severity and kind.
+    Counts,
+}
+
+/// Options of `diag events`.
+#[derive(Debug, Args)]
+pub struct DiagEvents {
+    /// At least as bad: debug, info, warning, error, critical.
+    #[arg(long, value_name = "SEVERITY", default_value = "debug", value_parser = parse_severity)]
+    pub severity: Severity,
+    /// Of this part of the daemon, such as history, or of kernel or program.
+    #[arg(long, value_name = "NAME")]
+    pub component: Option<String>,
+    /// Of this kind, such as alert.
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
+    /// About this peer.
+    #[arg(long, value_name = "PEER")]
+    pub peer: Option<String>,
+    /// Not earlier: a moment, or so long ago.
+    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    pub since: Option<Since>,
+    /// Not later.
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    pub until: Option<u64>,
+    /// So many of the newest.
+    #[arg(long, value_name = "N", default_value = "50")]
+    pub last: usize,
+    /// Show each as it comes, too.
+    #[arg(long, short)]
+    pub follow: bool,
+    /// With --follow: end after so many.
+    #[arg(long, value_name = "N", requires = "follow")]
+    pub count: Option<u64>,
 }
 
 /// Options of `check`.

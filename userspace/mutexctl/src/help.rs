@@ -329,6 +329,28 @@ groups of a time are exactly the host.
 Units: IP bytes, headers included; times are UTC.
 Exit status: 0 done; 1 failed; 2 wrong usage.";
 
+pub const DIAG: &str = "\
+Examples:
+  sudo mutexctl diag health                          is all well?
+  sudo mutexctl diag events --severity warning       the last 50 that are at least as bad
+  sudo mutexctl diag events --component history --since 1d
+  sudo mutexctl diag events --follow                 those that there are, and each as it comes
+  sudo mutexctl diag events --kind alert --format jsonl | jq -c '{peer, message}'
+  sudo mutexctl diag counts                          how many of which severity and kind
+  mutexctl diag health --http 192.0.2.1:8787 --token-file token
+
+The daemon mutexd keeps the last events: the kernel module's alerts, what it found in the history, its
+own faults, and what other programs hand over. It is asked over its local socket, where root and its own
+user may ask, or over its HTTP interface: --socket or --http says which. Without either it is
+/run/mutexd/diagnostics.sock or, if that is not there, http://127.0.0.1:8787.
+
+An event has a number without gaps, a time, a severity, the component that it is from (a part of mutexd,
+kernel, or program), a kind, perhaps a peer, a message, and in JSON metadata.
+
+--follow waits for a daemon that is started again, whose numbers begin with 1.
+
+Exit status: 0 done; 1 failed; 2 wrong usage; of health 3 if it is degraded, 4 if it is unhealthy.";
+
 pub const AUDIT: &str = "\
 For each of four directions and four counters
     before <= connections + closed + untracked <= after

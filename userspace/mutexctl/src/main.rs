@@ -20,6 +20,7 @@ mod table;
 mod target;
 mod top;
 mod watch;
+mod web;
 
 use std::process::ExitCode;
 

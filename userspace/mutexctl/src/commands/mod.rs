@@ -8,6 +8,7 @@ mod audit;
 mod check;
 mod config;
 mod connections;
+mod diag;
 mod diff;
 mod doctor;
 mod events;
@@ -27,6 +28,7 @@ pub use alerts::subject;
 pub use check::Threshold;
 pub use check::parse_threshold;
 pub use connections::endpoint;
+pub use diag::parse_severity;
 pub use history::Since;
 pub use history::parse_since;
 pub use list::holders;
@@ -76,6 +78,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Record(args) => record::run(proc, args),
         Command::Replay(args) => replay::run(args),
         Command::History(args) => history::run(args),
+        Command::Diag(args) => diag::run(args),
         Command::Report(args) => report::run(&Source::of(proc, &args.from)?, args),
         Command::Audit { file, at, quiet } => {
             audit::run(&Source::new(proc, file.as_deref()).at(*at)?, *quiet)

@@ -4,6 +4,7 @@
 
 mod commands;
 mod damage;
+mod diag;
 mod help;
 mod history;
 mod host;
