@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """mutexd on real traffic, scraped by a real Prometheus; killed, reloaded, on a full disk, with and without the module.
 
-The judges are /proc/mutex, promtool, Prometheus' own answers, and systemd's opinion of the unit.
+The judges are /proc/mutex, promtool, Prometheus' own answers, SQLite of Python's, and systemd's opinion of the unit.
 """
 
 import json
@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 import urllib.error
@@ -24,6 +25,9 @@ ADDRESS = "127.0.0.1:8787"
 PROMETHEUS = "127.0.0.1:9090"
 CONFIG = f"{FOLDER}/mutexd.toml"
 OPEN_METRICS = "application/openmetrics-text;version=1.0.0"
+HISTORY = f"{FOLDER}/state/history.db"
+SOCKET = f"{FOLDER}/diagnostics.sock"
+TIERS = (0, 60 * 10**9, 3600 * 10**9)
 DIRECTIONS = ("sent", "received", "forwarded_sent", "forwarded_received")
 
 
@@ -133,6 +137,137 @@ def totals():
         check.equal(f"{family}: so many", len({labels["id"] for labels, _ in samples(text, family)}), 4)
 
 
+def send(sources):
+    for source in sources:
+        for _ in range(10):
+            source.send(bytes(1000))
+
+
+def metric(name, **labels):
+    """The first sample of that name with these labels."""
+    return [value for has, value in samples(get("/metrics")[1], name) if labels.items() <= has.items()][0]
+
+
+def diag(*words):
+    return run("mutexctl", "diag", *words, "--socket", SOCKET)
+
+
+def recorded():
+    return metric("mutex_history_snapshots_recorded_total")
+
+
+def settled(what):
+    """Waits for two more snapshots: the second was begun when this was asked for already."""
+    before = recorded()
+    wait(what, lambda: recorded() >= before + 2)
+
+
+def datagrams():
+    """What the kernel says of this scenario's own connections: nobody else uses the port."""
+    found = [row for row in module.table("connections") if "9000" in (row["local_port"], row["remote_port"])]
+    return [sum(int(row[name]) for row in found)
+            for name in ("sent_packets", "sent_bytes", "received_packets", "received_bytes")]
+
+
+def arrived(number):
+    wait(f"{number} datagrams have been sent and have arrived", lambda: datagrams()[::2] == [number] * 2)
+    return datagrams()
+
+
+def rows(sql):
+    """What SQLite finds; all of it is of one moment."""
+    database = sqlite3.connect(f"file:{HISTORY}?mode=ro", uri=True, timeout=300)
+    try:
+        return database.execute(sql).fetchall()
+    finally:
+        database.close()
+
+
+def tiers(what, expected):
+    """Every tier has that much in groups of that port."""
+    found = {tier: sums for tier, *sums in rows(
+        "SELECT step_ns, sum(sent_packets), sum(sent_bytes), sum(received_packets), sum(received_bytes) "
+        "FROM groups WHERE key = 'port' AND name = '9000' GROUP BY step_ns")}
+    check.all_equal(what, ((f"tier of {tier // 10**9} s", found.get(tier), expected) for tier in TIERS))
+
+
+def kept(sources, first, began):
+    """`first` is before the history began, `began` after."""
+    check.part("history")
+    sent = arrived(150)
+    settled("it is kept")
+    tiers("every tier has what the kernel counts", sent)
+    shown = run("mutexctl", "history", "--db", HISTORY, "--since", "0", "--by", "port", "--step", "1min", "--format", "json")
+    mine = [one["sent_bytes"] for one in json.loads(shown.stdout)["groups"] if one["port"] == "9000"]
+    check.equal("mutexctl history shows it", sum(mine), sent[1])
+
+    os.kill(pid(), signal.SIGKILL)
+    wait("it is killed", lambda: mutexd("status").returncode == 1)
+    tiers("nothing that was kept is lost", sent)
+    send(sources)
+    unknown = [after - before for before, after in zip(sent, arrived(200))]
+    done = mutexd("start")
+    check.that("it starts again", done.returncode == 0, done.stderr)
+    wait("the history goes on", lambda: recorded() >= 1)
+    send(sources)
+    sent = arrived(250)
+    before = stats()
+    settled("what has passed since is kept")
+    sums = "step_ns, sum(sent_bytes), sum(received_bytes)"
+    found = {(of, tier): both for of, tier, *both in rows(
+        f"SELECT 'host', {sums} FROM host GROUP BY step_ns UNION ALL SELECT key, {sums} FROM groups GROUP BY key, step_ns")}
+    after = stats()
+    check.equal("tiers of the host and of three keys", len(found), len(TIERS) * 4)
+    check.all_equal("all have the same sums", ((name, both, found["host", 0]) for name, both in found.items()))
+    check.all_equal("they are what the host did, also while nobody looked", (
+        (name, before[name] - began[name] <= sum_ <= after[name] - first[name], True)
+        for name, sum_ in zip(("sent_bytes", "received_bytes"), found["host", 0])))
+    # Whose traffic it was that passed while nobody looked, nobody knows.
+    tiers("the port has the rest", [all_ - part for all_, part in zip(sent, unknown)])
+
+
+def monitored():
+    check.part("the monitor")
+    before = stats()
+    found = {}
+
+    def collect():
+        found.update(json.loads(get("/api/v1/monitor")[1])["collectors"])
+
+    def value(collector, name, **labels):
+        return [one["value"] for one in found[collector]["metrics"][name] if labels.items() <= one["labels"].items()][0]
+
+    def is_collected():
+        collect()
+        store = value("history", "mutex_store_write_seconds")["count"]
+        return (value("network", "mutex_network_traffic_bytes", direction="sent") >= before["sent_bytes"]
+                and value("http", "mutex_requests") > 5 and store == value("history", "mutex_store_batches") > 0)
+
+    wait("what has happened is collected", is_collected)
+    sent = value("network", "mutex_network_traffic_bytes", direction="sent")
+    check.that("the network is as the kernel says", before["sent_bytes"] <= sent <= stats()["sent_bytes"], sent)
+    check.equal("no request has failed", value("http", "mutex_requests_errors"), 0)
+    resident = value("resource", "mutex_resource_process_memory_bytes", kind="resident")
+    check.that("its own memory", 1 << 20 < resident < 1 << 30, resident)
+    check.equal("no collector has an error", [part["error"] for part in found.values() if "error" in part], [])
+
+
+def asked():
+    check.part("diagnostics")
+    done = diag("health")
+    check.that("all is well", done.returncode == 0 and "\nstatus           healthy\n" in done.stdout, done.stdout + done.stderr)
+    sentence = json.dumps({"record": {"kind": "backup:done", "message": "42 files"}})
+    done = run("socat", "-t", "300", "-", f"UNIX:{SOCKET}", input=sentence + "\n")
+    check.that("a shell hands over an event", '"ok":true' in done.stdout, done.stdout + done.stderr)
+    query = ("events", "--kind", "backup:done", "--component", "program", "--since", "1d", "--format", "json")
+    events = json.loads(diag(*query).stdout)["events"]
+    check.equal("it is kept with who it was", [(one["message"], one["source"]["uid"]) for one in events], [("42 files", 0)])
+    over_http = run("mutexctl", "diag", *query, "--http", ADDRESS)
+    check.equal("HTTP has the same", json.loads(over_http.stdout)["events"], events)
+    done = run("setpriv", "--reuid", "alice", "--regid", "alice", "--clear-groups", "mutexctl", "diag", "health", "--socket", SOCKET)
+    check.that("nobody else may ask", done.returncode == 1 and "Permission denied" in done.stderr, done.stdout + done.stderr)
+
+
 def start_prometheus():
     with open(f"{FOLDER}/prometheus.yml", "w") as file:
         file.write(f"global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [{CONTRIB}/alerts.yml]\n"
@@ -173,13 +308,33 @@ def scraped():
 
 def without_module():
     check.part("the module goes and comes")
+    words = ("mutexctl", "diag", "events", "--socket", SOCKET, "--kind", "module_available", "--follow", "--last", "0", "--count", "1")
+    following = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # Who asks over the socket is counted.
+    wait("somebody follows", lambda: metric("mutex_diagnostics_socket_clients") == 1)
+    answered = metric("mutex_diagnostics_socket_requests_total", outcome="answered")
+    wait("and has seen what there is", lambda: metric(
+        "mutex_diagnostics_socket_requests_total", outcome="answered") >= answered + 2)
     module.unload()
-    wait("it is missed", lambda: get("/readyz") == (200, "degraded\n"))
+    wait("it is missed", lambda: get("/readyz") == (200, "degraded\nnetwork degraded\nhistory degraded\n"))
+    check.equal("which is no reason to be started again", get("/healthz"), (200, "ok\nnetwork degraded\nhistory degraded\n"))
     status, text = get("/api/v1/connections")
     check.that("who asks is told", status == 503 and "MUTEX is not loaded" in text, text)
     check.that("and so is a scrape", "\nmutex_module_loaded 0\n" in get("/metrics")[1])
     module.load()
     wait("it is seen", lambda: get("/readyz") == (200, "healthy\n"))
+    told = following.communicate(timeout=300)[0]
+    check.that("who follows is told", told.count("\n") == 1 and " info network module_available: MUTEX was loaded anew\n" in told, told)
+
+    def kinds(component):
+        lines = diag("events", "--component", component, "--format", "jsonl").stdout.splitlines()
+        return [json.loads(line)["kind"] for line in lines]
+
+    seen = kinds("network")
+    check.that("it went and came", set(seen[1:-1]) == {"module_unavailable"}
+               and {seen[0], seen[-1]} == {"module_available"}, seen)
+    wait("the history was paused, goes on, and has found that counters begin anew", lambda: (
+        set(kinds("history")) >= {"history_paused", "history_resumed", "loaded_anew"}))
     connections = json.loads(get("/api/v1/connections?filter=protocol%3Dtcp&sort=id&limit=5")[1])["connections"]
     check.that("our own question is a connection", any(c["local_port"] == 8787 for c in connections))
 
@@ -252,18 +407,26 @@ def main():
     os.mkdir(FOLDER)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     module.load()
-    configure("[network]\ninterval = \"1s\"\n[prometheus]\ntop_connections = 3\ntop_fds = 3\n")
+    configure("[network]\ninterval = \"1s\"\n[prometheus]\ntop_connections = 3\ntop_fds = 3\n"
+              "[history]\nenabled = true\ninterval = \"1s\"\n[monitor]\ninterval = \"500ms\"\n"
+              f"[diagnostics]\nsocket = \"{SOCKET}\"\n")
     check.part("start")
+    first = stats()
     done = mutexd("start")
     check.that("it starts and is ready at once", done.returncode == 0 and get("/readyz") == (200, "healthy\n"),
                done.stdout + done.stderr)
+    wait("the history begins", lambda: recorded() >= 1)
+    began = stats()
     prometheus = start_prometheus()
-    kept = traffic()
+    sockets = traffic()
     totals()
+    kept(sockets[1], first, began)
+    monitored()
+    asked()
     scraped()
     prometheus.terminate()
     prometheus.wait()
-    del kept
+    del sockets
     without_module()
     reloaded()
     killed()

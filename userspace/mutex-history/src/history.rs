@@ -60,6 +60,8 @@ pub struct State {
     pub recorded: u64,
     /// Snapshots that were no newer than the one before.
     pub stale: u64,
+    /// Rows that were written with them: made, changed or replaced.
+    pub written: u64,
     /// Attempts that failed.
     pub errors: u64,
     /// Why the last attempt failed; `None` if it did not.
@@ -222,6 +224,7 @@ impl History {
         self.ready()?;
         let Some(database) = &mut self.database else { return Ok(Vec::new()) };
         let begin = database.begin()?;
+        let changes = begin.total_changes();
         // The database knows best what was recorded last; a new one knows nothing.
         let before = last(&begin)?.or_else(|| self.baseline.clone());
         let time_ns = snapshot.header.time_ns;
@@ -259,11 +262,13 @@ impl History {
         };
         all.iter().try_for_each(|finding| writing.finding(finding))?;
         writing.last(&baseline)?;
+        let written = begin.total_changes().saturating_sub(changes);
         begin.commit()?;
 
         self.detector.keep(&judged);
         self.untold.clear();
         self.state.recorded += 1;
+        self.state.written += written;
         self.state.findings += all.len() as u64;
         self.state.last_ns = time_ns;
         self.known = Some((baseline.clone(), known));

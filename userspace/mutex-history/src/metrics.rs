@@ -9,10 +9,9 @@ use mutex_stats::formats::Families;
 use mutex_stats::formats::Kind;
 use mutex_stats::formats::Number;
 
-use crate::History;
-use crate::history::State;
+use crate::State;
 
-impl History {
+impl State {
     /// Writes how it fares.
     ///
     /// # Errors
@@ -20,8 +19,17 @@ impl History {
     /// Whatever the output gives.
     pub fn write_metrics<W: Write>(&self, families: &mut Families<W>) -> io::Result<()> {
         let State {
-            recorded, stale, errors, findings, removed, begun_anew, last_ns, bytes, ..
-        } = &self.state;
+            recorded,
+            stale,
+            written,
+            errors,
+            findings,
+            removed,
+            begun_anew,
+            last_ns,
+            bytes,
+            ..
+        } = self;
         let mut one = |name, kind, help, number| {
             families.family(name, kind, help)?;
             families.sample(&[], number)
@@ -38,6 +46,12 @@ impl History {
             Kind::Counter,
             "Snapshots that were no newer than the one before.",
             counter(stale),
+        )?;
+        one(
+            "mutex_history_rows_written",
+            Kind::Counter,
+            "Rows that were made, changed or replaced.",
+            counter(written),
         )?;
         one("mutex_history_errors", Kind::Counter, "Attempts that failed.", counter(errors))?;
         one(
@@ -75,7 +89,7 @@ impl History {
             Kind::Gauge,
             "Rows by table, counted now and then.",
         )?;
-        for (table, rows) in &self.state.rows {
+        for (table, rows) in &self.rows {
             families.sample(&[("table", table)], Number::Integer(*rows))?;
         }
         Ok(())

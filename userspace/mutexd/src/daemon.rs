@@ -9,13 +9,17 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use anyhow::Context;
+use mutex_stats::diagnostics::Entry;
+use mutex_stats::diagnostics::Severity;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio::time::timeout;
 
 use crate::config::Config;
+use crate::guard;
 use crate::http::Server;
 use crate::http::Site;
 use crate::log;
@@ -23,6 +27,9 @@ use crate::own::Own;
 use crate::part::Parts;
 use crate::pid_file::PidFile;
 use crate::service;
+
+/// What the daemon as a whole is called among its parts.
+const NAME: &str = "daemon";
 
 /// How long parts may take to end.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -71,6 +78,8 @@ struct Daemon {
     parts: Parts,
     server: Server,
     signals: Signals,
+    /// Tells what parts do not tell themselves.
+    guard: JoinHandle<()>,
 }
 
 /// What the daemon listens to.
@@ -119,7 +128,7 @@ impl Signals {
 impl Daemon {
     async fn start(file: Option<&Path>, config: Config, log: log::Handle) -> anyhow::Result<Self> {
         let signals = Signals::new()?;
-        let own = Arc::new(Own::default());
+        let own = Arc::new(Own::new(config.monitor.samples));
         let mut server = Server::new(own.clone());
         // Who cannot listen has nothing to start parts for.
         server.bind(&config.http).await?;
@@ -133,12 +142,21 @@ impl Daemon {
         };
         server.serve(site);
         let addresses = server.addresses();
-        tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
-            "mutexd is ready, and listens on {addresses}"
-        );
+        let message = format!("mutexd is ready, and listens on {addresses}");
+        let entry = Entry::custom("daemon_started", Severity::Info, message);
+        own.journal.tell(NAME, entry.with("version", env!("CARGO_PKG_VERSION")));
         service::ready(&format!("listens on {addresses}"));
-        Ok(Daemon { file: file.map(Path::to_owned), config, log, own, parts, server, signals })
+        let guard = guard::start(&parts, &own);
+        Ok(Daemon {
+            file: file.map(Path::to_owned),
+            config,
+            log,
+            own,
+            parts,
+            server,
+            signals,
+            guard,
+        })
     }
 
     /// Answers until it is enough.
@@ -154,7 +172,9 @@ impl Daemon {
             tokio::select! {
                 told = self.signals.next() => match told {
                     Told::End(name) => {
-                        tracing::info!("mutexd ends: {name}");
+                        let message = format!("mutexd ends: {name}");
+                        let entry = Entry::custom("daemon_ends", Severity::Info, message);
+                        self.own.journal.tell(NAME, entry);
                         return;
                     }
                     Told::Reload => {
@@ -185,11 +205,15 @@ impl Daemon {
         match self.change().await {
             Ok(()) => {
                 self.own.reloads.fetch_add(1, Relaxed);
-                tracing::info!("the configuration was read again");
+                let message = "the configuration was read again";
+                let entry = Entry::custom("configuration_read", Severity::Info, message);
+                self.own.journal.tell(NAME, entry);
             }
             Err(error) => {
                 self.own.reload_errors.fetch_add(1, Relaxed);
-                tracing::error!("the configuration stays as it was: {error:#}");
+                let message = format!("the configuration stays as it was: {error:#}");
+                let entry = Entry::custom("configuration_refused", Severity::Error, message);
+                self.own.journal.tell(NAME, entry);
             }
         }
     }
@@ -201,6 +225,7 @@ impl Daemon {
             ("state_folder", config.state_folder != self.config.state_folder),
             ("log.file", config.log.file != self.config.log.file),
             ("log.format", config.log.format != self.config.log.format),
+            ("monitor.samples", config.monitor.samples != self.config.monitor.samples),
         ] {
             if has_changed {
                 tracing::warn!("{setting} is read when mutexd starts; restart it");
@@ -209,21 +234,25 @@ impl Daemon {
         // What can fail comes first: nothing has changed until it has all been found right.
         self.server.bind(&config.http).await?;
         let (old, new, own) = (self.config.clone(), config.clone(), self.own.clone());
+        self.guard.abort();
         let parts = std::mem::take(&mut self.parts);
         let changed = tokio::task::spawn_blocking(move || parts.change(&old, &new, &own));
         let (parts, errors) = changed.await?;
         self.parts = parts;
         self.server.serve(Site::new(&config, &self.parts, &self.own)?);
+        self.guard = guard::start(&self.parts, &self.own);
         self.log.set(config.log.level);
         self.config = config;
         for error in errors {
-            tracing::error!("{error:#}");
+            let entry = Entry::custom("part_fault", Severity::Error, format!("{error:#}"));
+            self.own.journal.tell(NAME, entry);
         }
         Ok(())
     }
 
     async fn end(mut self) {
         service::stopping();
+        self.guard.abort();
         let parts = std::mem::take(&mut self.parts);
         let ended = async {
             self.server.end().await;

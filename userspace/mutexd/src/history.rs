@@ -3,7 +3,6 @@
 //! What was counted over time, folded into a database.
 
 use std::io;
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -12,12 +11,14 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use std::time::Instant;
 
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
 use mutex_history::COUNTERS;
 use mutex_history::Error;
+use mutex_history::Finding;
 use mutex_history::FindingKind;
 use mutex_history::History;
 use mutex_history::Range;
@@ -26,11 +27,12 @@ use mutex_history::Settings;
 use mutex_history::Snapshot;
 use mutex_stats::Proc;
 use mutex_stats::SCHEMA_VERSION;
+use mutex_stats::diagnostics::Entry;
+use mutex_stats::diagnostics::Severity;
 use serde::Deserialize;
 use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
-use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use crate::http::Asked;
@@ -39,12 +41,15 @@ use crate::http::json as answer;
 use crate::http::list;
 use crate::http::operation;
 use crate::http::parameter;
+use crate::own::Own;
 use crate::own::locked;
 use crate::part::Health;
 use crate::part::Metrics;
 use crate::part::Part;
 use crate::part::Route;
 use crate::part::State;
+use crate::part::is_stuck;
+use crate::turns::Turns;
 
 /// The name of this part.
 pub const NAME: &str = "history";
@@ -60,11 +65,44 @@ const READERS: usize = 2;
 pub struct Keeper(Option<Keeping>);
 
 struct Keeping {
-    history: Arc<Mutex<History>>,
     database: PathBuf,
+    interval: Duration,
+    fares: Arc<Mutex<Fares>>,
+    own: Arc<Own>,
     /// Dropped to end the thread.
     stop: Mutex<Option<mpsc::Sender<()>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// How the last attempt went. The history itself is the thread's alone: nobody waits for a slow disk.
+struct Fares {
+    state: mutex_history::State,
+    trouble: Option<Trouble>,
+    tried: Instant,
+}
+
+/// Why nothing could be recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// The kernel module cannot be read.
+    Kernel(String),
+    /// The database cannot be written.
+    Database(String),
+}
+
+impl Trouble {
+    fn sentence(&self) -> String {
+        let (Trouble::Kernel(what) | Trouble::Database(what)) = self;
+        format!("the history goes on later: {what}")
+    }
+
+    fn entry(&self) -> Entry {
+        let (kind, severity) = match self {
+            Trouble::Kernel(_) => ("history_paused", Severity::Warning),
+            Trouble::Database(_) => ("database_fault", Severity::Error),
+        };
+        Entry::custom(kind, severity, self.sentence())
+    }
 }
 
 impl Keeper {
@@ -73,7 +111,7 @@ impl Keeper {
     /// # Errors
     ///
     /// There can be no database, or no thread.
-    pub fn start(config: &Config) -> anyhow::Result<Arc<Self>> {
+    pub fn start(config: &Config, own: &Arc<Own>) -> anyhow::Result<Arc<Self>> {
         let wanted = &config.history;
         if !wanted.enabled {
             return Ok(Arc::new(Keeper(None)));
@@ -89,42 +127,114 @@ impl Keeper {
             // What is wrong with it shows when the database is opened.
             let _ = std::fs::create_dir_all(folder);
         }
-        let history = Arc::new(Mutex::new(History::open(&database, settings)?));
+        let history = History::open(&database, settings)?;
+        let state = history.state().clone();
+        let fares = Arc::new(Mutex::new(Fares { state, trouble: None, tried: Instant::now() }));
+        let work =
+            Work { history, proc: Proc::new(&config.proc), fares: fares.clone(), own: own.clone() };
         let (stop, stopped) = mpsc::channel();
-        let thread = thread::Builder::new().name(NAME.into()).spawn({
-            let (history, proc, interval) =
-                (history.clone(), Proc::new(&config.proc), wanted.interval);
-            move || keep(&history, &proc, interval, &stopped)
-        })?;
+        let interval = wanted.interval;
+        let thread = thread::Builder::new().name(NAME.into());
+        let thread = thread.spawn(move || work.run(interval, &stopped))?;
         let (stop, thread) = (Mutex::new(Some(stop)), Mutex::new(Some(thread)));
-        Ok(Arc::new(Keeper(Some(Keeping { history, database, stop, thread }))))
+        let own = own.clone();
+        Ok(Arc::new(Keeper(Some(Keeping { database, interval, fares, own, stop, thread }))))
     }
 }
 
-fn keep(history: &Mutex<History>, proc: &Proc, interval: Duration, stopped: &mpsc::Receiver<()>) {
-    let mut trouble = String::new();
-    while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(interval) {
-        let mut snapshot = Snapshot::default();
-        let read = proc.snapshot().and_then(|reader| reader.visit(&mut snapshot));
-        let read = read.map_err(|error| error.to_string());
-        let record = |_| locked(history).record(&snapshot).map_err(|error| error.to_string());
-        match read.and_then(record) {
-            Ok(findings) => {
-                trouble.clear();
-                for finding in findings {
-                    match finding.kind {
-                        FindingKind::Unusual | FindingKind::WentBack | FindingKind::BegunAnew => {
-                            tracing::warn!("{}: {}", finding.kind, finding.reason);
-                        }
-                        _ => tracing::info!("{}: {}", finding.kind, finding.reason),
-                    }
+/// What the thread works with.
+struct Work {
+    history: History,
+    proc: Proc,
+    fares: Arc<Mutex<Fares>>,
+    own: Arc<Own>,
+}
+
+impl Work {
+    fn run(mut self, interval: Duration, stopped: &mpsc::Receiver<()>) {
+        while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(interval) {
+            let trouble = match self.look() {
+                Ok(findings) => {
+                    findings
+                        .into_iter()
+                        .for_each(|found| self.own.journal.tell(NAME, entry(found)));
+                    None
                 }
+                Err(trouble) => Some(trouble),
+            };
+            let mut fares = locked(&self.fares);
+            fares.tried = Instant::now();
+            fares.state = self.history.state().clone();
+            let before = std::mem::replace(&mut fares.trouble, trouble.clone());
+            drop(fares);
+            match trouble {
+                Some(trouble) if before.as_ref() != Some(&trouble) => {
+                    self.own.journal.tell(NAME, trouble.entry());
+                }
+                None if before.is_some() => {
+                    let message = "the history goes on, with all that was counted meanwhile";
+                    let entry = Entry::custom("history_resumed", Severity::Info, message);
+                    self.own.journal.tell(NAME, entry);
+                }
+                _ => {}
             }
-            Err(what) => {
-                if what != trouble {
-                    tracing::error!("the history goes on later: {what}");
-                    trouble = what;
-                }
+        }
+    }
+
+    /// Reads the module, and records what it says.
+    fn look(&mut self) -> Result<Vec<Finding>, Trouble> {
+        let mut snapshot = Snapshot::default();
+        let read = self.proc.snapshot().and_then(|reader| reader.visit(&mut snapshot));
+        read.map_err(|error| Trouble::Kernel(error.to_string()))?;
+        let (began, before) = (Instant::now(), self.history.state().written);
+        let recorded = self.history.record(&snapshot);
+        let findings = recorded.map_err(|error| Trouble::Database(error.to_string()))?;
+        let (state, store) = (self.history.state(), &self.own.told.history);
+        let written = state.written.saturating_sub(before);
+        // A snapshot that is no newer than the one before is not written.
+        if written > 0 {
+            store.write(began.elapsed());
+            store.batch(written);
+        }
+        store.set_items(state.rows.iter().map(|(_, rows)| rows).sum());
+        store.set_size(state.bytes, self.history.settings().max_bytes);
+        Ok(findings)
+    }
+}
+
+/// What was found, for who looks after the host.
+fn entry(found: Finding) -> Entry {
+    let severity = match found.kind {
+        FindingKind::Unusual | FindingKind::WentBack | FindingKind::BegunAnew => Severity::Warning,
+        FindingKind::LoadedAnew | FindingKind::ClockSet => Severity::Info,
+    };
+    let entry = Entry::custom(found.kind.name(), severity, found.reason);
+    let entry = Entry { time_ns: Some(found.time_ns), ..entry };
+    match found.score {
+        None => entry,
+        Some(score) => entry
+            .with("series", score.series)
+            .with("value", score.value)
+            .with("median", score.median)
+            .with("spread", score.spread)
+            .with("score", score.score),
+    }
+}
+
+impl Keeping {
+    /// How it fares, so long after the last attempt; `is_dead` if the thread has ended although nobody told it to.
+    fn health(&self, silence: Duration, is_dead: bool) -> Health {
+        let fares = locked(&self.fares);
+        let failed = |message| Health { state: State::Failed, message };
+        match &fares.trouble {
+            _ if is_dead => failed("nothing is recorded any more: its thread has ended".into()),
+            _ if is_stuck(silence, self.interval) => {
+                failed(format!("nothing was recorded or tried for {} s", silence.as_secs()))
+            }
+            Some(trouble) => Health { state: State::Degraded, message: trouble.sentence() },
+            None => {
+                let message = format!("{} snapshots were recorded", fares.state.recorded);
+                Health { state: State::Healthy, message }
             }
         }
     }
@@ -136,36 +246,39 @@ impl Part for Keeper {
     }
 
     fn health(&self) -> Health {
-        let Some(keeping) = &self.0 else {
-            let message = "no history is kept: history.enabled is false";
-            return Health { state: State::Healthy, message: message.into() };
-        };
-        let history = locked(&keeping.history);
-        match &history.state().trouble {
+        match &self.0 {
             None => {
-                let message = format!("{} snapshots were recorded", history.state().recorded);
-                Health { state: State::Healthy, message }
+                let message = "no history is kept: history.enabled is false";
+                Health { state: State::Healthy, message: message.into() }
             }
-            Some(trouble) => Health { state: State::Degraded, message: trouble.clone() },
+            Some(keeping) => {
+                let is_dead = locked(&keeping.thread).as_ref().is_some_and(JoinHandle::is_finished);
+                let silence = locked(&keeping.fares).tried.elapsed();
+                keeping.health(silence, is_dead)
+            }
         }
+    }
+
+    fn tells_trouble(&self) -> bool {
+        true
     }
 
     fn write_metrics(&self, metrics: &mut Metrics<'_>) -> io::Result<()> {
         match &self.0 {
-            Some(keeping) => locked(&keeping.history).write_metrics(metrics),
+            Some(keeping) => locked(&keeping.fares).state.write_metrics(metrics),
             None => Ok(()),
         }
     }
 
     fn routes(self: Arc<Self>) -> Vec<Route> {
-        let Some(keeping) = &self.0 else { return Vec::new() };
-        routes(&keeping.database)
+        self.0.as_ref().map(routes).unwrap_or_default()
     }
 
     fn shutdown(&self) {
         let Some(keeping) = &self.0 else { return };
         drop(locked(&keeping.stop).take());
-        if let Some(thread) = locked(&keeping.thread).take() {
+        let thread = locked(&keeping.thread).take();
+        if let Some(thread) = thread {
             // It has ended, one way or the other.
             let _ = thread.join();
         }
@@ -199,7 +312,7 @@ impl Wanted {
     }
 }
 
-fn routes(database: &Path) -> Vec<Route> {
+fn routes(keeping: &Keeping) -> Vec<Route> {
     let number = json!({ "type": "integer", "minimum": 0 });
     let parameters = [
         parameter("since_ns", "What ended later than that, Unix time.", &number, &json!(0)),
@@ -212,19 +325,23 @@ fn routes(database: &Path) -> Vec<Route> {
         ),
         parameter("limit", "More rows than these are refused.", &number, &json!(MOST)),
     ];
-    let readers = Arc::new(Semaphore::new(READERS));
+    let readers = Turns::new(READERS, &keeping.own);
     let route = |path, summary, schema: &Value, work: fn(&Reader, &Range) -> Answer| {
-        let (database, readers) = (database.to_owned(), readers.clone());
+        let (database, own) = (keeping.database.clone(), keeping.own.clone());
+        let readers = readers.clone();
         Route {
             path,
             description: operation(summary, &parameters, schema),
             handler: get(async move |Asked(wanted): Asked<Wanted>| {
-                // It is never closed.
-                let reader = readers.acquire_owned().await;
+                let turn = readers.take().await;
                 let worked = tokio::task::spawn_blocking(move || {
+                    let began = Instant::now();
                     let answer =
                         Reader::open(&database).and_then(|reader| work(&reader, &wanted.range()));
-                    drop(reader);
+                    if answer.is_ok() {
+                        own.told.history.read(began.elapsed());
+                    }
+                    drop(turn);
                     answer
                 });
                 shown(worked.await)
@@ -286,4 +403,54 @@ fn findings(reader: &Reader, range: &Range) -> Answer {
         .map(|one| json!({ "time_ns": one.time_ns, "kind": one.kind.name(), "reason": one.reason }))
         .collect();
     Ok(json!({ "schema_version": SCHEMA_VERSION, "findings": found }))
+}
+
+#[cfg(test)]
+mod tests {
+    use mutex_history::Score;
+
+    use super::*;
+
+    #[test]
+    fn what_is_unusual_is_told_with_its_numbers() {
+        let series = "drops_per_second".to_owned();
+        let score = Score { series, value: 90.0, median: 1.0, spread: 10.0, score: 8.9 };
+        let found = |kind, score| Finding { time_ns: 7, kind, reason: "why".into(), score };
+        let told = entry(found(FindingKind::Unusual, Some(score)));
+        assert_eq!((told.kind.name(), told.severity), ("unusual", Severity::Warning));
+        assert_eq!((told.time_ns, told.message.as_str()), (Some(7), "why"));
+        assert_eq!(told.metadata["series"], "drops_per_second");
+        assert_eq!(
+            (&told.metadata["value"], &told.metadata["median"]),
+            (&90.0.into(), &1.0.into())
+        );
+        for kind in FindingKind::ALL {
+            let told = entry(found(kind, None));
+            assert!(told.metadata.is_empty() && told.kind.name() == kind.name());
+        }
+    }
+
+    #[test]
+    fn who_is_silent_for_long_or_has_no_thread_has_failed() {
+        let keeping = |trouble| {
+            let state = mutex_history::State { recorded: 3, ..Default::default() };
+            let fares = Fares { state, trouble, tried: Instant::now() };
+            Keeping {
+                database: PathBuf::new(),
+                interval: Duration::from_secs(10),
+                fares: Arc::new(Mutex::new(fares)),
+                own: Arc::new(Own::default()),
+                stop: Mutex::new(None),
+                thread: Mutex::new(None),
+            }
+        };
+        let short = Duration::from_secs(1);
+        let health = |silence, trouble, is_dead| keeping(trouble).health(silence, is_dead).state;
+        assert_eq!(health(short, None, false), State::Healthy);
+        let trouble = || Some(Trouble::Kernel("MUTEX is not loaded".into()));
+        assert_eq!(health(short, trouble(), false), State::Degraded);
+        assert_eq!(health(short, trouble(), true), State::Failed);
+        assert_eq!(health(Duration::from_secs(79), None, false), State::Healthy);
+        assert_eq!(health(Duration::from_secs(81), None, false), State::Failed);
+    }
 }

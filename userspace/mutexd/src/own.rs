@@ -19,6 +19,8 @@ use mutex_stats::formats::Kind;
 use mutex_stats::formats::Number;
 use tokio::sync::watch;
 
+use crate::journal::Journal;
+use crate::monitor::Told;
 use crate::part::Metrics;
 use crate::part::Parts;
 use crate::part::State;
@@ -28,9 +30,10 @@ use crate::process;
 const BUCKETS: [f64; 8] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 1.0];
 
 /// The daemon's own numbers.
-#[derive(Debug)]
 pub struct Own {
     started: SystemTime,
+    pub told: Told,
+    pub journal: Journal,
     scrapes: [AtomicU64; 2],
     scrape_times: Mutex<Times>,
     /// By the kernel's file.
@@ -38,6 +41,8 @@ pub struct Own {
     /// By status.
     answers: Mutex<BTreeMap<u16, u64>>,
     pub connections: AtomicUsize,
+    /// Who asked and waits for a turn.
+    pub waiting: AtomicUsize,
     pub refused: AtomicU64,
     pub viewers: AtomicUsize,
     /// Becomes true when the daemon ends, for answers that would go on.
@@ -53,21 +58,10 @@ struct Times {
     sum: f64,
 }
 
+#[cfg(test)]
 impl Default for Own {
     fn default() -> Self {
-        Own {
-            started: SystemTime::now(),
-            scrapes: Default::default(),
-            scrape_times: Mutex::default(),
-            read_errors: Mutex::default(),
-            answers: Mutex::default(),
-            connections: AtomicUsize::new(0),
-            refused: AtomicU64::new(0),
-            viewers: AtomicUsize::new(0),
-            ending: watch::Sender::new(false),
-            reloads: AtomicU64::new(0),
-            reload_errors: AtomicU64::new(0),
-        }
+        Own::new(1)
     }
 }
 
@@ -77,6 +71,26 @@ pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Own {
+    /// Begins to count; the last so many durations are kept.
+    pub fn new(samples: usize) -> Self {
+        Own {
+            started: SystemTime::now(),
+            told: Told::new(samples),
+            journal: Journal::default(),
+            scrapes: Default::default(),
+            scrape_times: Mutex::default(),
+            read_errors: Mutex::default(),
+            answers: Mutex::default(),
+            connections: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
+            viewers: AtomicUsize::new(0),
+            ending: watch::Sender::new(false),
+            reloads: AtomicU64::new(0),
+            reload_errors: AtomicU64::new(0),
+        }
+    }
+
     /// A scrape was answered.
     pub fn scrape(&self, exposition: Exposition, took: Duration) {
         self.scrapes[usize::from(exposition == Exposition::OpenMetrics)].fetch_add(1, Relaxed);

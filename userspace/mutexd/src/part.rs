@@ -4,8 +4,11 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::routing::MethodRouter;
+use mutex_stats::diagnostics::Entry;
+use mutex_stats::diagnostics::Severity;
 use mutex_stats::formats::Families;
 use serde::Serialize;
 use serde_json::Value;
@@ -13,6 +16,7 @@ use serde_json::Value;
 use crate::config::Config;
 use crate::diagnostics;
 use crate::history;
+use crate::monitor;
 use crate::network;
 use crate::own::Own;
 use crate::peers;
@@ -27,6 +31,11 @@ pub trait Part: Send + Sync {
 
     /// How it fares.
     fn health(&self) -> Health;
+
+    /// Whether it tells by itself, and at once, what it cannot do for a while.
+    fn tells_trouble(&self) -> bool {
+        false
+    }
 
     /// Writes its metrics.
     ///
@@ -84,6 +93,11 @@ impl State {
     }
 }
 
+/// Whether something that is to happen at an interval has not happened for so long that it will not.
+pub fn is_stuck(silence: Duration, interval: Duration) -> bool {
+    silence > Duration::from_secs(60) + 2 * interval
+}
+
 /// A kind of part: what of the configuration it depends on, and how it starts.
 struct Kind {
     name: &'static str,
@@ -94,11 +108,11 @@ struct Kind {
 type Started = anyhow::Result<Arc<dyn Part>>;
 
 /// All kinds, in the order in which they start; they end in the other one.
-const KINDS: [Kind; 4] = [
+const KINDS: [Kind; 5] = [
     Kind {
         name: diagnostics::NAME,
         settings: |config| settings(&(&config.proc, &config.diagnostics)),
-        start: |config, _| Ok(diagnostics::Diagnostics::start(config)?),
+        start: |config, own| Ok(diagnostics::Diagnostics::start(config, own)?),
     },
     Kind {
         name: network::NAME,
@@ -115,7 +129,15 @@ const KINDS: [Kind; 4] = [
     Kind {
         name: history::NAME,
         settings: |config| settings(&(&config.proc, &config.history)),
-        start: |config, _| Ok(history::Keeper::start(config)?),
+        start: |config, own| Ok(history::Keeper::start(config, own)?),
+    },
+    Kind {
+        name: monitor::NAME,
+        settings: |config| {
+            let Config { proc, monitor, history, page, .. } = config;
+            settings(&(proc, monitor, history.enabled, page.enabled))
+        },
+        start: |config, own| Ok(monitor::Monitoring::start(config, own)?),
     },
 ];
 
@@ -160,7 +182,10 @@ impl Parts {
                     continue;
                 }
                 Some((_, part)) => {
-                    tracing::info!("the part {} starts anew: its settings have changed", kind.name);
+                    let message =
+                        format!("the part {} starts anew: its settings have changed", kind.name);
+                    let entry = Entry::custom("part_restarted", Severity::Info, message);
+                    own.journal.tell(kind.name, entry);
                     part.shutdown();
                 }
                 None => {}
@@ -190,5 +215,17 @@ impl Parts {
             tracing::debug!("the part {} ends", part.1.name());
             part.1.shutdown();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_works_seldom_is_waited_for() {
+        let seconds = Duration::from_secs;
+        assert!(!is_stuck(seconds(60), seconds(0)) && is_stuck(seconds(63), seconds(1)));
+        assert!(!is_stuck(seconds(7200), seconds(3600)) && is_stuck(seconds(7261), seconds(3600)));
     }
 }

@@ -184,7 +184,7 @@ fn how_it_fares_is_told_as_metrics() {
     host.wait(S / 2);
     history.record(&host.snapshot()).expect("there is room");
     let mut families = Families::new(Vec::new(), Exposition::Prometheus);
-    history.write_metrics(&mut families).expect("a vector takes everything");
+    history.state().write_metrics(&mut families).expect("a vector takes everything");
     let text = families.finish().expect("a vector takes everything");
     let text = String::from_utf8(text).expect("it is text");
     for line in [

@@ -32,6 +32,7 @@ pub struct Config {
     pub network: Network,
     pub diagnostics: Diagnostics,
     pub history: History,
+    pub monitor: Monitor,
     pub http: Http,
     pub prometheus: Prometheus,
     pub page: Page,
@@ -49,6 +50,7 @@ impl Default for Config {
             network: Network::default(),
             diagnostics: Diagnostics::default(),
             history: History::default(),
+            monitor: Monitor::default(),
             http: Http::default(),
             prometheus: Prometheus::default(),
             page: Page::default(),
@@ -164,6 +166,30 @@ impl Default for History {
             interval: 10 * SECOND,
             top: 10,
             max_bytes: 256 << 20,
+        }
+    }
+}
+
+/// What is asked of how the daemon and its host perform.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Monitor {
+    pub enabled: bool,
+    #[serde(with = "duration")]
+    pub interval: Duration,
+    pub samples: usize,
+    pub peers: usize,
+    pub disks: Vec<PathBuf>,
+}
+
+impl Default for Monitor {
+    fn default() -> Self {
+        Monitor {
+            enabled: true,
+            interval: mutex_stats::monitor::Monitor::INTERVAL,
+            samples: mutex_stats::monitor::HISTORY,
+            peers: 0,
+            disks: vec!["/".into()],
         }
     }
 }
@@ -304,8 +330,10 @@ impl Config {
 
     /// Whether every value makes sense, alone and with the others.
     fn check(&self) -> Result<(), Problem> {
-        let Config { network, diagnostics, history, http, prometheus, page, .. } = self;
-        for (setting, path) in [("proc", &self.proc), ("state_folder", &self.state_folder)] {
+        let Config { network, diagnostics, history, monitor, http, prometheus, page, .. } = self;
+        let disks = monitor.disks.iter().map(|disk| ("monitor.disks", disk));
+        let folders = [("proc", &self.proc), ("state_folder", &self.state_folder)];
+        for (setting, path) in folders.into_iter().chain(disks) {
             if !path.is_absolute() {
                 let what = format!("\"{}\" is no absolute path; begin it with /", path.display());
                 return Err(Problem::new(setting, what));
@@ -321,6 +349,9 @@ impl Config {
         span("history.interval", history.interval, SECOND..=HOUR)?;
         count("history.top", history.top, 1..=1000)?;
         count("history.max_bytes", history.max_bytes, 1 << 20..=1 << 40)?;
+        span("monitor.interval", monitor.interval, Duration::from_millis(100)..=HOUR)?;
+        count("monitor.samples", monitor.samples, 1..=100_000)?;
+        count("monitor.peers", monitor.peers, 0..=1000)?;
         if http.listening_address.is_empty() {
             let what = "there is no address; name one, such as \"127.0.0.1:8787\"";
             return Err(Problem::new("http.listening_address", what));

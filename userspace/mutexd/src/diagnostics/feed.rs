@@ -19,6 +19,9 @@ use mutex_stats::diagnostics::KernelFeed;
 use mutex_stats::diagnostics::Recorder;
 use mutex_stats::diagnostics::Severity;
 
+use crate::journal::Journal;
+use crate::own::Own;
+
 /// How long the thread waits for an event, and for the module, before it looks whether it is to end.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -30,15 +33,25 @@ pub struct Feed {
 
 impl Feed {
     /// Begins: with alerts, and with connections that start and end if that is wanted.
-    pub fn start(proc: Proc, recorder: Arc<Recorder>, connections: bool) -> anyhow::Result<Self> {
+    pub fn start(
+        proc: Proc,
+        recorder: Arc<Recorder>,
+        own: Arc<Own>,
+        connections: bool,
+    ) -> anyhow::Result<Self> {
         let filter = if connections { "kind=alert,start,end" } else { "kind=alert" };
         let filter = Filter::parse(filter, Filtered::Events)?;
         let is_over = Arc::new(AtomicBool::new(false));
         let thread = thread::Builder::new().name("feed".into()).spawn({
             let is_over = is_over.clone();
-            move || feed(&proc, &filter, &recorder, &is_over)
+            move || feed(&proc, &filter, &recorder, &own.journal, &is_over)
         })?;
         Ok(Feed { is_over, thread })
+    }
+
+    /// Whether the thread has ended although nobody told it to.
+    pub fn is_dead(&self) -> bool {
+        self.thread.is_finished()
     }
 
     /// Ends the thread, and waits for it.
@@ -49,10 +62,15 @@ impl Feed {
     }
 }
 
-fn feed(proc: &Proc, filter: &Filter, recorder: &Recorder, is_over: &AtomicBool) {
-    let record = |name: &str, severity, message: String| {
-        // It takes everything until it is closed, which is after this.
-        let _ = recorder.record(Entry::custom(name, severity, message));
+fn feed(
+    proc: &Proc,
+    filter: &Filter,
+    recorder: &Recorder,
+    journal: &Journal,
+    is_over: &AtomicBool,
+) {
+    let tell = |name: &str, severity, message: String| {
+        journal.tell(super::NAME, Entry::custom(name, severity, message));
     };
     let mut kernel = KernelFeed::default();
     let mut was_told = String::new();
@@ -63,7 +81,7 @@ fn feed(proc: &Proc, filter: &Filter, recorder: &Recorder, is_over: &AtomicBool)
                 let what = error.to_string();
                 if what != was_told {
                     let message = format!("the kernel's events cannot be read: {what}");
-                    record("kernel_events_unavailable", Severity::Warning, message);
+                    tell("kernel_events_unavailable", Severity::Warning, message);
                     was_told = what;
                 }
                 thread::sleep(PAUSE);
@@ -71,7 +89,7 @@ fn feed(proc: &Proc, filter: &Filter, recorder: &Recorder, is_over: &AtomicBool)
             }
         };
         was_told.clear();
-        record("kernel_events_available", Severity::Info, "the kernel's events are read".into());
+        tell("kernel_events_available", Severity::Info, "the kernel's events are read".into());
         let ended = loop {
             if is_over.load(Relaxed) {
                 return;
@@ -93,7 +111,7 @@ fn feed(proc: &Proc, filter: &Filter, recorder: &Recorder, is_over: &AtomicBool)
             }
         };
         was_told = ended.to_string();
-        record("kernel_events_unavailable", Severity::Warning, was_told.clone());
+        tell("kernel_events_unavailable", Severity::Warning, was_told.clone());
         kernel.start_over();
         thread::sleep(PAUSE);
     }

@@ -18,9 +18,11 @@ use mutex_stats::diagnostics::ListenerSettings;
 use mutex_stats::diagnostics::Recorder;
 use mutex_stats::diagnostics::Settings;
 use mutex_stats::diagnostics::Severity;
+use mutex_stats::diagnostics::Source;
 use mutex_stats::diagnostics::Upkeep;
 
 use crate::config::Config;
+use crate::own::Own;
 use crate::own::locked;
 use crate::part::Health;
 use crate::part::Metrics;
@@ -35,6 +37,7 @@ pub const NAME: &str = "diagnostics";
 /// The part that records what happens.
 pub struct Diagnostics {
     recorder: Arc<Recorder>,
+    own: Arc<Own>,
     /// What ends with the part.
     working: Mutex<Option<Working>>,
 }
@@ -51,7 +54,7 @@ impl Diagnostics {
     /// # Errors
     ///
     /// There can be no thread, or no socket.
-    pub fn start(config: &Config) -> anyhow::Result<Arc<Self>> {
+    pub fn start(config: &Config, own: &Arc<Own>) -> anyhow::Result<Arc<Self>> {
         let settings = &config.diagnostics;
         let recorder = Recorder::with_settings(Settings {
             max_events: settings.max_events,
@@ -83,14 +86,21 @@ impl Diagnostics {
                 tracing::warn!("diagnostics are {}: {}", health.status.name(), health.message);
             }
         })?;
-        let feed = Feed::start(Proc::new(&config.proc), recorder.clone(), settings.connections)?;
+        own.journal.open(recorder.clone());
+        let proc = Proc::new(&config.proc);
+        let feed = Feed::start(proc, recorder.clone(), own.clone(), settings.connections);
+        let feed = feed.inspect_err(|_| own.journal.close())?;
         let working = Mutex::new(Some(Working { feed, listener, _upkeep: upkeep }));
-        Ok(Arc::new(Diagnostics { recorder, working }))
+        Ok(Arc::new(Diagnostics { recorder, own: own.clone(), working }))
     }
 }
 
-/// What is recorded is also logged, from the recorder's log level on.
+/// What others have recorded is also logged, from the recorder's log level on. What the daemon itself has to say is in
+/// the log by then.
 fn log(kept: &Kept) {
+    if kept.source == Source::Own {
+        return;
+    }
     let entry = &kept.entry;
     let (number, kind, peer) = (kept.number, entry.kind.name(), entry.peer.as_deref());
     match entry.severity {
@@ -109,6 +119,10 @@ impl Part for Diagnostics {
     }
 
     fn health(&self) -> Health {
+        if locked(&self.working).as_ref().is_some_and(|working| working.feed.is_dead()) {
+            let message = "the kernel's events are read no more: their thread has ended".into();
+            return Health { state: State::Failed, message };
+        }
         match self.recorder.health() {
             // Where there is no health check, recording is all there is to say.
             Err(_) => Health { state: State::Healthy, message: "it records".into() },
@@ -121,6 +135,10 @@ impl Part for Diagnostics {
                 Health { state, message: health.message }
             }
         }
+    }
+
+    fn tells_trouble(&self) -> bool {
+        true
     }
 
     fn write_metrics(&self, metrics: &mut Metrics<'_>) -> io::Result<()> {
@@ -136,9 +154,11 @@ impl Part for Diagnostics {
     }
 
     fn shutdown(&self) {
-        if let Some(working) = locked(&self.working).take() {
+        let working = locked(&self.working).take();
+        if let Some(working) = working {
             working.feed.end();
         }
+        self.own.journal.close();
         // It is closed once.
         let _ = self.recorder.close();
     }

@@ -17,14 +17,12 @@ use crate::part::Parts;
 use crate::part::Route;
 use crate::part::State;
 
-/// Those that anybody may ask for.
+/// Those that anybody may ask for. What they answer begins with one word; a line for each part that is not as it should be
+/// follows, without details, which are nobody's business.
 pub fn routes(parts: &Parts) -> Router {
-    let ready = parts.clone();
+    let (alive, ready) = (parts.clone(), parts.clone());
     Router::new()
-        .route(
-            "/healthz",
-            get(async || of_type("text/plain; charset=utf-8", StatusCode::OK, "ok\n")),
-        )
+        .route("/healthz", get(async move || liveness(alive).await))
         .route("/readyz", get(async move || readiness(ready).await))
 }
 
@@ -73,19 +71,62 @@ async fn ask(parts: Parts) -> Option<(State, Vec<Value>)> {
     asked.await.ok()
 }
 
-/// Ready is who has no part that does nothing. Without the module the daemon is ready: it says so elsewhere.
+/// Who has a part that does nothing is to be started again.
+async fn liveness(parts: Parts) -> Response {
+    short(parts, |state| if state == State::Failed { state.name() } else { "ok" }).await
+}
+
+/// Ready is who has no part that does nothing. Without the module the daemon is ready: it says so.
 async fn readiness(parts: Parts) -> Response {
-    let state = ask(parts).await.map_or(State::Failed, |(state, _)| state);
+    short(parts, State::name).await
+}
+
+async fn short(parts: Parts, word: fn(State) -> &'static str) -> Response {
+    let asked = tokio::task::spawn_blocking(move || {
+        parts.iter().map(|part| (part.name(), part.health().state)).collect::<Vec<_>>()
+    });
+    // That nobody can say how it fares is a failure, too.
+    let states = asked.await.unwrap_or_else(|_| vec![("health", State::Failed)]);
+    let (state, text) = told(&states, word);
     let status = match state {
         State::Failed => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::OK,
     };
-    of_type("text/plain; charset=utf-8", status, format!("{}\n", state.name()))
+    of_type("text/plain; charset=utf-8", status, text)
+}
+
+/// The worst state, and what is said of all.
+fn told(states: &[(&str, State)], word: fn(State) -> &'static str) -> (State, String) {
+    let worst = states.iter().map(|(_, state)| *state).max().unwrap_or(State::Healthy);
+    let mut text = format!("{}\n", word(worst));
+    for (part, state) in states.iter().filter(|(_, state)| *state != State::Healthy) {
+        text.extend([part, " ", state.name(), "\n"]);
+    }
+    (worst, text)
 }
 
 async fn details(parts: Parts) -> Response {
     match ask(parts).await {
         Some((state, parts)) => answer::json(&json!({ "state": state, "parts": parts })),
         None => failure(StatusCode::INTERNAL_SERVER_ERROR, "a part does not say how it fares"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_part_decides_and_each_that_is_not_well_is_named() {
+        let states =
+            [("network", State::Degraded), ("peers", State::Healthy), ("history", State::Failed)];
+        let (state, text) = told(&states, State::name);
+        assert_eq!(
+            (state, text.as_str()),
+            (State::Failed, "failed\nnetwork degraded\nhistory failed\n")
+        );
+        let (state, text) = told(&states[..2], |_| "ok");
+        assert_eq!((state, text.as_str()), (State::Degraded, "ok\nnetwork degraded\n"));
+        assert_eq!(told(&states[1..2], State::name), (State::Healthy, "healthy\n".into()));
     }
 }

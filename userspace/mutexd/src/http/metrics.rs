@@ -16,35 +16,29 @@ use axum::response::Response;
 use axum::routing::get;
 use mutex_stats::formats::Exposition;
 use mutex_stats::formats::Families;
-use tokio::sync::Semaphore;
 
 use super::accept::exposition;
 use super::answer::failure;
 use super::answer::of_type;
 use crate::own::Own;
 use crate::part::Parts;
+use crate::turns::Turns;
 
-/// How many scrapes are gathered at the same time: others wait, and give up when their time is over.
+/// How many scrapes are gathered at the same time.
 const GATHERING: usize = 2;
 
 pub fn routes(parts: &Parts, own: &Arc<Own>) -> Router {
     let (parts, own) = (parts.clone(), own.clone());
-    let gathering = Arc::new(Semaphore::new(GATHERING));
+    let gathering = Turns::new(GATHERING, &own);
     let answer = async move |headers: HeaderMap| scrape(&headers, gathering, parts, own).await;
     Router::new().route("/metrics", get(answer))
 }
 
-async fn scrape(
-    headers: &HeaderMap,
-    gathering: Arc<Semaphore>,
-    parts: Parts,
-    own: Arc<Own>,
-) -> Response {
+async fn scrape(headers: &HeaderMap, gathering: Turns, parts: Parts, own: Arc<Own>) -> Response {
     let wanted: Vec<&str> =
         headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let exposition = exposition(&wanted.join(","));
-    // It is never closed.
-    let turn = gathering.acquire_owned().await;
+    let turn = gathering.take().await;
     let written = tokio::task::spawn_blocking(move || {
         let began = Instant::now();
         let text = text(exposition, &parts, &own);

@@ -101,6 +101,7 @@ impl Site {
     pub async fn answer(&self, request: Request<Incoming>, own: &Own) -> Response {
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
+        let pending = own.told.http.begin();
         let mut response = if let Some(response) = self.refuse(&request) {
             response
         } else {
@@ -115,6 +116,12 @@ impl Site {
         };
         let status = response.status().as_u16();
         own.answer(status);
+        // What somebody asks wrongly is answered well.
+        if response.status().is_server_error() {
+            pending.fail()
+        } else {
+            pending.succeed()
+        }
         tracing::debug!(%method, path, status, "answered");
         harden(response.headers_mut());
         response

@@ -21,7 +21,6 @@ use mutex_stats::Stats;
 use mutex_stats::formats::Kind;
 use mutex_stats::formats::Number;
 use mutex_stats::formats::write_metrics;
-use tokio::sync::Semaphore;
 use tokio::sync::watch;
 
 use crate::config;
@@ -32,6 +31,8 @@ use crate::part::Metrics;
 use crate::part::Part;
 use crate::part::Route;
 use crate::part::State;
+use crate::part::is_stuck;
+use crate::turns::Turns;
 use point::Point;
 use sampler::Sampler;
 use top::Top;
@@ -53,8 +54,8 @@ pub struct Network {
     glance: tokio::sync::Mutex<stream::Shared>,
     /// Becomes true when the part ends, for answers that would go on.
     ended: watch::Sender<bool>,
-    /// Who may read at the same time to answer: others wait, and give up when their time is over.
-    readers: Arc<Semaphore>,
+    /// Who reads to answer.
+    readers: Turns,
 }
 
 impl Network {
@@ -75,7 +76,7 @@ impl Network {
             page: config.page.clone(),
             glance: tokio::sync::Mutex::default(),
             ended: watch::Sender::new(false),
-            readers: Arc::new(Semaphore::new(READERS)),
+            readers: Turns::new(READERS, own),
         }))
     }
 
@@ -102,7 +103,7 @@ fn read_stats(proc: &Proc, own: &Own) -> Result<Stats, Error> {
 }
 
 /// Whether an error says no more than that the module is not loaded.
-fn is_absent(error: &Error) -> bool {
+pub fn is_absent(error: &Error) -> bool {
     matches!(error, Error::NotLoaded { .. } | Error::Unloaded | Error::Missing { .. })
 }
 
@@ -113,7 +114,7 @@ impl Part for Network {
 
     fn health(&self) -> Health {
         let silence = self.sampler.silence();
-        if silence > Duration::from_secs(60) {
+        if is_stuck(silence, self.interval) {
             let message = format!("nothing was read for {} s", silence.as_secs());
             return Health { state: State::Failed, message };
         }
@@ -121,6 +122,10 @@ impl Part for Network {
             None => Health { state: State::Healthy, message: "MUTEX is loaded".into() },
             Some(message) => Health { state: State::Degraded, message },
         }
+    }
+
+    fn tells_trouble(&self) -> bool {
+        true
     }
 
     fn write_metrics(&self, metrics: &mut Metrics<'_>) -> io::Result<()> {

@@ -15,6 +15,10 @@ pub struct Point {
     pub time_ns: u64,
     pub connections_active: u64,
     pub fds_active: u64,
+    pub connections_total: u64,
+    pub sent_bytes: u64,
+    pub received_bytes: u64,
+    pub packets: u64,
     pub sent_bytes_per_second: f64,
     pub received_bytes_per_second: f64,
     pub forwarded_bytes_per_second: f64,
@@ -25,12 +29,20 @@ pub struct Point {
     pub errors_per_second: f64,
 }
 
+/// All packets, whichever way they went.
+const PACKETS: [&str; 4] =
+    ["sent_packets", "received_packets", "forwarded_sent_packets", "forwarded_received_packets"];
+
 impl Point {
     /// The names of its members.
-    pub const NAMES: [&str; 11] = [
+    pub const NAMES: [&str; 15] = [
         "time_ns",
         "connections_active",
         "fds_active",
+        "connections_total",
+        "sent_bytes",
+        "received_bytes",
+        "packets",
         "sent_bytes_per_second",
         "received_bytes_per_second",
         "forwarded_bytes_per_second",
@@ -56,15 +68,14 @@ impl Point {
             time_ns: u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX),
             connections_active: now("connections_active"),
             fds_active: now("fds_active"),
+            connections_total: now("connections_total"),
+            sent_bytes: now("sent_bytes"),
+            received_bytes: now("received_bytes"),
+            packets: sum(&after.stats, &PACKETS),
             sent_bytes_per_second: rate(&["sent_bytes"]),
             received_bytes_per_second: rate(&["received_bytes"]),
             forwarded_bytes_per_second: rate(&["forwarded_sent_bytes", "forwarded_received_bytes"]),
-            packets_per_second: rate(&[
-                "sent_packets",
-                "received_packets",
-                "forwarded_sent_packets",
-                "forwarded_received_packets",
-            ]),
+            packets_per_second: rate(&PACKETS),
             connections_per_second: rate(&["connections_total"]),
             retransmitted_packets_per_second: rate(&["retransmitted_packets"]),
             drops_per_second: rate(&["drops"]),
@@ -80,9 +91,11 @@ impl Point {
 
 /// What those have grown by, all together.
 fn difference(before: &Stats, after: &Stats, keys: &[&str]) -> u64 {
-    let sum =
-        |stats: &Stats| keys.iter().filter_map(|key| stats.get(key)).fold(0u64, u64::wrapping_add);
-    sum(after).saturating_sub(sum(before))
+    sum(after, keys).saturating_sub(sum(before, keys))
+}
+
+fn sum(stats: &Stats, keys: &[&str]) -> u64 {
+    keys.iter().filter_map(|key| stats.get(key)).fold(0u64, u64::wrapping_add)
 }
 
 #[cfg(test)]
@@ -103,7 +116,7 @@ mod tests {
         // Two seconds of the kernel's, whatever the clock on the wall did.
         let after = sample(
             "uptime_ns 3000000000\nsent_bytes 18446744073709551400\nresets 3\ndrops 1\n\
-             connections_active 5\n",
+             connections_active 5\nsent_packets 3\nforwarded_received_packets 4\n",
             3,
         );
         let point = Point::between(&before, &after);
@@ -111,6 +124,7 @@ mod tests {
         assert!((point.errors_per_second - 1.5).abs() < 1e-9, "{point:?}");
         assert!((point.drops_per_second - 0.5).abs() < 1e-9, "{point:?}");
         assert_eq!((point.time_ns, point.connections_active), (3_000_000_000, 5));
+        assert_eq!((point.sent_bytes, point.packets), (18_446_744_073_709_551_400, 7));
         let point = Point::between(&after, &after);
         assert!(point.packets_per_second.abs() < 1e-9, "{point:?}");
     }

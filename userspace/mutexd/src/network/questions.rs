@@ -235,8 +235,7 @@ async fn answer(
     network: Arc<Network>,
     work: impl FnOnce(&Network) -> Text + Send + 'static,
 ) -> Response {
-    // It is never closed.
-    let reader = network.readers.clone().acquire_owned().await;
+    let reader = network.readers.clone().take().await;
     let worked = tokio::task::spawn_blocking(move || {
         let text = work(&network);
         drop(reader);

@@ -17,6 +17,8 @@ use anyhow::Context;
 use mutex_stats::Error;
 use mutex_stats::Proc;
 use mutex_stats::Stats;
+use mutex_stats::diagnostics::Entry;
+use mutex_stats::diagnostics::Severity;
 
 use super::read_stats;
 use crate::config;
@@ -60,7 +62,7 @@ impl Sampler {
         let state =
             State { samples: VecDeque::new(), taken: 0, problem: None, tried: Instant::now() };
         let shared = Arc::new(Shared { kept: settings.samples, state: Mutex::new(state) });
-        shared.take(read_stats(&proc, &own), true);
+        shared.take(read_stats(&proc, &own), &own);
         let (stop, stopped) = mpsc::channel();
         let interval = settings.interval;
         let thread = thread::Builder::new().name("sampler".into());
@@ -75,7 +77,7 @@ impl Sampler {
                         _ => return,
                     }
                     let begun = Instant::now();
-                    shared.take(read_stats(&proc, &own), false);
+                    shared.take(read_stats(&proc, &own), &own);
                     // What was missed is not made up for, and reading is at most half of what there is to do.
                     next = (next + interval).max(Instant::now() + begun.elapsed());
                 }
@@ -111,33 +113,49 @@ impl Sampler {
 }
 
 impl Shared {
-    fn take(&self, read: Result<Stats, Error>, is_first: bool) {
-        let mut state = locked(&self.state);
-        state.tried = Instant::now();
+    fn take(&self, read: Result<Stats, Error>, own: &Own) {
+        let told = locked(&self.state).take(read, self.kept);
+        if let Some(entry) = told {
+            own.journal.tell(super::NAME, entry);
+        }
+    }
+}
+
+impl State {
+    /// Keeps so many samples; what there is to tell.
+    fn take(&mut self, read: Result<Stats, Error>, kept: usize) -> Option<Entry> {
+        self.tried = Instant::now();
         match read {
             Ok(read) => {
-                if state.problem.take().is_some() || is_first {
-                    tracing::info!("MUTEX is loaded");
-                }
-                state.taken += 1;
-                let (number, time) = (state.taken, SystemTime::now());
+                let is_new = self.problem.take().is_some() || self.taken == 0;
+                self.taken += 1;
+                let (number, time) = (self.taken, SystemTime::now());
                 let sample = Sample { number, time, stats: Arc::new(read) };
                 // Another module counts from the beginning.
                 let uptime = |sample: &Sample| sample.stats.get("uptime_ns");
-                if state.samples.back().is_some_and(|last| uptime(last) > uptime(&sample)) {
-                    state.samples.clear();
+                let is_other =
+                    self.samples.back().is_some_and(|last| uptime(last) > uptime(&sample));
+                if is_other {
+                    self.samples.clear();
                 }
-                while state.samples.len() >= self.kept {
-                    state.samples.pop_front();
+                while self.samples.len() >= kept {
+                    self.samples.pop_front();
                 }
-                state.samples.push_back(sample);
+                self.samples.push_back(sample);
+                (is_new || is_other).then(|| {
+                    let message =
+                        if is_other { "MUTEX was loaded anew" } else { "MUTEX is loaded" };
+                    Entry::custom("module_available", Severity::Info, message)
+                })
             }
             Err(error) => {
                 let problem = error.to_string();
-                if state.problem.as_ref() != Some(&problem) {
-                    tracing::warn!("{problem}; it is looked for again and again");
-                }
-                state.problem = Some(problem);
+                let is_known =
+                    self.problem.replace(problem.clone()).is_some_and(|it| it == problem);
+                (!is_known).then(|| {
+                    let message = format!("{problem}; it is looked for again and again");
+                    Entry::custom("module_unavailable", Severity::Warning, message)
+                })
             }
         }
     }

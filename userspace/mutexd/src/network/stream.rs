@@ -105,6 +105,7 @@ async fn tell(network: Arc<Network>, viewer: mpsc::Sender<Bytes>, _counted: View
             if viewer.send(piece).await.is_err() {
                 return;
             }
+            network.own.told.http.item_sent();
         }
     };
     tokio::select! {
@@ -124,12 +125,15 @@ async fn glance(network: Arc<Network>) -> Option<Arc<str>> {
     let mut shared = network.glance.lock().await;
     if let Some((at, text)) = &shared.0 {
         if at.elapsed() < network.page.interval / 2 {
+            network.own.told.page.cache_hit();
             return Some(text.clone());
         }
     }
-    let looking = network.clone();
+    network.own.told.page.cache_miss();
+    let (looking, began) = (network.clone(), Instant::now());
     let looked = tokio::task::spawn_blocking(move || looking.look());
     let text: Arc<str> = looked.await.ok()??.to_string().into();
+    network.own.told.page.read(began.elapsed());
     shared.0 = Some((Instant::now(), text.clone()));
     Some(text)
 }

@@ -33,7 +33,7 @@ fn every_path_answers_as_the_document_says() {
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().expect("it is one");
     let known = ["/health", "/stats", "/samples", "/connections", "/fds", "/alerts", "/peers"];
-    for path in known.into_iter().chain(["/history/host", "/history/findings"]) {
+    for path in known.into_iter().chain(["/history/host", "/history/findings", "/monitor"]) {
         assert!(paths.contains_key(path), "{path} is not in the document");
     }
     for (path, item) in paths {

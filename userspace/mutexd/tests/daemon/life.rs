@@ -130,7 +130,9 @@ fn without_the_module_it_says_so_and_goes_on_when_it_comes() {
     let host = Host::new();
     host.unload();
     let daemon = host.start();
-    assert_eq!(daemon.get("/readyz").body, "degraded\n");
+    assert_eq!(daemon.get("/readyz").body, "degraded\nnetwork degraded\n");
+    let alive = daemon.get("/healthz");
+    assert_eq!((alive.status, alive.body.as_str()), (200, "ok\nnetwork degraded\n"));
     let health = daemon.get("/api/v1/health").json();
     assert_eq!(health["state"], "degraded");
     let parts = health["parts"].as_array().expect("it is a list");
@@ -148,7 +150,7 @@ fn without_the_module_it_says_so_and_goes_on_when_it_comes() {
     until("it is loaded", || daemon.get("/readyz").body == "healthy\n");
     assert!(daemon.get("/metrics").body.contains("\nmutex_module_loaded 1\n"));
     host.unload();
-    until("it is not", || daemon.get("/readyz").body == "degraded\n");
+    until("it is not", || daemon.get("/readyz").body == "degraded\nnetwork degraded\n");
     assert!(host.log().contains("MUTEX is not loaded"), "{}", host.log());
 
     // What is there and makes no sense is an error.

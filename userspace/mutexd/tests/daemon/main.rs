@@ -4,8 +4,10 @@
 
 mod access;
 mod bounds;
+mod diagnostics;
 mod history;
 mod host;
 mod interface;
 mod life;
 mod metrics;
+mod monitor;

@@ -53,19 +53,20 @@ function rows(body, list, cells, numbersFrom) {
 
 function tiles(last) {
   const shown = [
-    ["Received", rate(last.received_bytes_per_second)],
-    ["Sent", rate(last.sent_bytes_per_second)],
-    ["Packets", `${count(last.packets_per_second)}/s`],
+    ["Received", rate(last.received_bytes_per_second), `${size(last.received_bytes)} in all`],
+    ["Sent", rate(last.sent_bytes_per_second), `${size(last.sent_bytes)} in all`],
+    ["Packets", `${count(last.packets_per_second)}/s`, `${count(last.packets)} in all`],
     ["Connections", count(last.connections_active)],
-    ["New connections", `${count(last.connections_per_second)}/s`],
+    ["New connections", `${count(last.connections_per_second)}/s`, `${count(last.connections_total)} in all`],
     ["Sockets", count(last.fds_active)],
     ["Sent again", `${count(last.retransmitted_packets_per_second)}/s`],
     ["Drops", `${count(last.drops_per_second)}/s`],
     ["Errors", `${count(last.errors_per_second)}/s`],
   ];
-  byId("tiles").replaceChildren(...shown.map(([name, value]) => {
+  byId("tiles").replaceChildren(...shown.map(([name, value, total]) => {
     const tile = element("div", element("span", name), "tile");
     tile.append(element("strong", value));
+    if (total) tile.append(element("small", total));
     return tile;
   }));
 }
@@ -114,11 +115,7 @@ function showGlance(glance) {
     bar.setAttribute("aria-label", `${(100 * bucket.samples / (all || 1)).toFixed(1)} %`);
     return [duration(bucket.to_ns), bar, count(bucket.samples)];
   }, 2);
-  list(byId("alert-list"), glance.alerts.map((alert) => {
-    const item = element("li", element("span", alert.severity, `word ${alert.severity}`));
-    item.append(" ", element("time", moment(alert.time_ns)), ` ${alert.message}`);
-    return item;
-  }));
+  list(byId("alert-list"), glance.alerts.map((alert) => worded(alert.severity, alert.message, alert.time_ns)));
   list(byId("drop-list"), glance.drops.map((drop) => element("li", `${drop.reason}: ${count(drop.packets)} packets`)));
 }
 
@@ -126,8 +123,9 @@ function list(place, items) {
   place.replaceChildren(...(items.length ? items : [element("li", "none", "none")]));
 }
 
-function worded(word, text) {
+function worded(word, text, ns) {
   const item = element("li", element("span", word, `word ${word}`));
+  if (ns) item.append(" ", element("time", moment(ns)));
   item.append(` ${text}`);
   return item;
 }
@@ -156,7 +154,7 @@ const SLOW = {
     duration(one.pings.avg_ns), duration(one.pings.p99_ns),
     one.pings.loss === null ? "–" : `${(100 * one.pings.loss).toFixed(1)} %`, pings(one.pings.newest)], 3),
   "diagnostics/events?last=20": ({ events }) => list(byId("diagnostics-list"),
-    events.slice().reverse().map((one) => worded(one.severity, one.message))),
+    events.slice().reverse().map((one) => worded(one.severity, `${one.component}: ${one.message}`, one.time_ns))),
 };
 
 // What changes slowly is asked for now and then.
