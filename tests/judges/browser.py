@@ -33,6 +33,7 @@ class Browser:
         os.close(answers)
         self._buffer = b""
         self._events = []
+        self._instead = {}
         self._number = 0
         self._session = None
         target, = [one for one in self("Target.getTargets")["targetInfos"] if one["type"] == "page"]
@@ -53,8 +54,7 @@ class Browser:
         message, self._buffer = self._buffer.split(b"\0", 1)
         return json.loads(message)
 
-    def __call__(self, method, **params):
-        """Does something, and waits for the answer."""
+    def _send(self, method, **params):
         self._number += 1
         message = {"id": self._number, "method": method, "params": params}
         if self._session:
@@ -62,26 +62,45 @@ class Browser:
         data = json.dumps(message).encode() + b"\0"
         while data:
             data = data[os.write(self._out, data):]
+        return self._number
+
+    def __call__(self, method, **params):
+        """Does something, and waits for the answer."""
+        number = self._send(method, **params)
         while True:
             answer = self._read()
             if "id" not in answer:
-                self._events.append(answer)
-            elif answer["id"] == self._number:
+                self._heard(answer)
+            elif answer["id"] == number:
                 if "error" in answer:
                     raise RuntimeError(f"{method}: {answer['error']}")
                 return answer["result"]
 
-    def open(self, path, width, height, mobile=False, scheme="light"):
-        """Loads a file as on a screen of that size, and waits until it is drawn."""
+    def _heard(self, event):
+        self._events.append(event)
+        if event["method"] == "Fetch.requestPaused":
+            params = event["params"]
+            body = self._instead[params["request"]["url"]]
+            # Nobody waits for the answer to this.
+            self._send("Fetch.fulfillRequest", requestId=params["requestId"], responseCode=200, body=base64.b64encode(body).decode(),
+                       responseHeaders=[{"name": "content-type", "value": "application/json"}])
+
+    def instead(self, url, body):
+        """The page gets these bytes when it asks for that."""
+        self._instead[url] = body
+        self("Fetch.enable", patterns=[{"urlPattern": one} for one in self._instead])
+
+    def open(self, url, width, height, mobile=False, scheme="light"):
+        """Loads a file, or what a server has, as on a screen of that size, and waits until it is drawn."""
         self("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2 if mobile else 1, mobile=mobile)
         self("Emulation.setEmulatedMedia", media="screen", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self._events.clear()
-        self("Page.navigate", url=f"file://{path}")
+        self("Page.navigate", url=url if "://" in str(url) else f"file://{url}")
         end = time.monotonic() + PATIENCE
         while not any(event["method"] == "Page.loadEventFired" for event in self._events):
             if time.monotonic() > end:
-                raise RuntimeError(f"{path} is not loaded")
-            self._events.append(self._read())
+                raise RuntimeError(f"{url} is not loaded")
+            self._heard(self._read())
         self.ask("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
 
     def ask(self, expression):
@@ -90,6 +109,28 @@ class Browser:
         if "exceptionDetails" in answer:
             raise RuntimeError(answer["exceptionDetails"])
         return answer["result"].get("value")
+
+    def wait(self, expression):
+        """Whether an expression on the page becomes true."""
+        end = time.monotonic() + PATIENCE
+        while not self.ask(expression):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def press(self, key, text=""):
+        """Presses a key, and lets it go."""
+        codes = {"Tab": 9, "Enter": 13, " ": 32}
+        names = {" ": "Space"}
+        key_of = {"key": key, "code": names.get(key, key), "windowsVirtualKeyCode": codes[key]}
+        self("Input.dispatchKeyEvent", type="keyDown", text=text, **key_of)
+        self("Input.dispatchKeyEvent", type="keyUp", **key_of)
+
+    def messages(self, name):
+        """How many messages of that name the server has sent to the page that was opened last."""
+        sent = [event["params"] for event in self._events if event["method"] == "Network.eventSourceMessageReceived"]
+        return sum(one["eventName"] == name for one in sent)
 
     @property
     def requests(self):

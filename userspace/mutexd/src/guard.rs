@@ -57,3 +57,52 @@ fn entry(state: State, message: String) -> Entry {
         State::Failed => Entry::custom("part_failed", Severity::Error, message),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mutex_stats::diagnostics::Query;
+    use mutex_stats::diagnostics::Recorder;
+
+    use crate::own::locked;
+    use crate::part::tests::Told;
+
+    use super::*;
+
+    /// What is recorded of a part that is in these states, one after the other.
+    fn recorded(tells: bool, states: &[State]) -> Vec<String> {
+        let own = Own::default();
+        let recorder = Arc::new(Recorder::new(100));
+        own.journal.open(recorder.clone());
+        let part = Told::new("peers", tells, State::Healthy);
+        let mut last = BTreeMap::new();
+        for state in states {
+            *locked(&part.state) = *state;
+            look(&*part, &mut last, &own);
+        }
+        let kept = recorder.events(&Query::last(100)).expect("it is open");
+        assert!(kept.iter().all(|kept| kept.component() == "peers"));
+        let shown =
+            |entry: &Entry| format!("{} {}: {}", entry.severity, entry.kind.name(), entry.message);
+        kept.iter().map(|kept| shown(&kept.entry)).collect()
+    }
+
+    #[test]
+    fn each_change_of_a_part_is_told_once() {
+        use State::{Degraded, Failed, Healthy};
+        let states = [Healthy, Degraded, Degraded, Failed, Failed, Healthy, Healthy];
+        assert_eq!(
+            recorded(false, &states),
+            [
+                "warning part_degraded: it is degraded",
+                "error part_failed: it is failed",
+                "info part_recovered: it is healthy",
+            ]
+        );
+        // What a part tells by itself is not told again.
+        assert_eq!(
+            recorded(true, &states),
+            ["error part_failed: it is failed", "info part_recovered: it is healthy"]
+        );
+        assert_eq!(recorded(true, &[Degraded, Healthy, Degraded]), [""; 0]);
+    }
+}

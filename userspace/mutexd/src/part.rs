@@ -204,6 +204,12 @@ impl Parts {
         (parts, errors)
     }
 
+    /// These, whatever they depend on.
+    #[cfg(test)]
+    pub fn of(parts: Vec<Arc<dyn Part>>) -> Self {
+        Parts(parts.into_iter().map(|part| (toml::Value::Boolean(true), part)).collect())
+    }
+
     /// The parts, in the order in which they started.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Part>> {
         self.0.iter().map(|(_, part)| part)
@@ -219,8 +225,50 @@ impl Parts {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
+    use std::sync::Mutex;
+
+    use crate::own::locked;
+
     use super::*;
+
+    /// A part that fares as it is told to.
+    pub struct Told {
+        pub name: &'static str,
+        pub tells: bool,
+        pub state: Mutex<State>,
+    }
+
+    impl Part for Told {
+        fn name(&self) -> &'static str {
+            self.name
+        }
+
+        fn health(&self) -> Health {
+            let state = *locked(&self.state);
+            Health { state, message: format!("it is {}", state.name()) }
+        }
+
+        fn tells_trouble(&self) -> bool {
+            self.tells
+        }
+
+        fn write_metrics(&self, _: &mut Metrics<'_>) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn routes(self: Arc<Self>) -> Vec<Route> {
+            Vec::new()
+        }
+
+        fn shutdown(&self) {}
+    }
+
+    impl Told {
+        pub fn new(name: &'static str, tells: bool, state: State) -> Arc<Self> {
+            Arc::new(Told { name, tells, state: Mutex::new(state) })
+        }
+    }
 
     #[test]
     fn who_works_seldom_is_waited_for() {

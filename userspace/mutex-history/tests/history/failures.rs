@@ -189,6 +189,8 @@ fn how_it_fares_is_told_as_metrics() {
     let text = String::from_utf8(text).expect("it is text");
     for line in [
         "mutex_history_snapshots_recorded_total 2",
+        // What the next snapshot is compared with, twice; and the second one in three tiers.
+        "mutex_history_rows_written_total 5",
         "mutex_history_errors_total 0",
         "mutex_history_rows{table=\"host\"} 0",
         "# TYPE mutex_history_size_bytes gauge",

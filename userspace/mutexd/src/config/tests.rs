@@ -166,6 +166,10 @@ fn problems_say_where_they_are_and_what_to_do() {
             "line 2: http.tls.key: a key needs its certificate; set http.tls.certificate",
         ),
         ("proc = \"mutex\"\n", "line 1: proc: \"mutex\" is no absolute path; begin it with /"),
+        (
+            "[monitor]\ndisks = [\"/\", \"srv\"]\n",
+            "line 2: monitor.disks: \"srv\" is no absolute path; begin it with /",
+        ),
         ("[http\n", "line 1: "),
     ] {
         let problem = Config::parse(text).expect_err(text).to_string();

@@ -114,7 +114,23 @@ async fn details(parts: Parts) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use crate::part::tests::Told;
+
     use super::*;
+
+    #[tokio::test]
+    async fn who_has_a_part_that_does_nothing_is_neither_ready_nor_well() {
+        for (state, status) in [
+            (State::Healthy, StatusCode::OK),
+            (State::Degraded, StatusCode::OK),
+            (State::Failed, StatusCode::SERVICE_UNAVAILABLE),
+        ] {
+            let part = Told::new("history", false, state);
+            let parts = Parts::of(vec![Told::new("network", false, State::Healthy), part]);
+            assert_eq!(readiness(parts.clone()).await.status(), status, "{state:?}");
+            assert_eq!(liveness(parts).await.status(), status, "{state:?}");
+        }
+    }
 
     #[test]
     fn the_worst_part_decides_and_each_that_is_not_well_is_named() {

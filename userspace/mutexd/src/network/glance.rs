@@ -122,10 +122,13 @@ impl Glance {
             });
         }
         self.latency.sort_unstable();
-        let latency: Vec<Value> = self
-            .latency
-            .iter()
-            .map(|&(octave, samples)| {
+        // Also octaves in between that have none, so that a distribution has its form.
+        let ends = self.latency.first().zip(self.latency.last());
+        let octaves = ends.map_or(0..0, |((first, _), (last, _))| *first..last.min(&63) + 1);
+        let latency: Vec<Value> = octaves
+            .map(|octave| {
+                let of_it = self.latency.iter().filter(|(other, _)| *other == octave);
+                let samples = of_it.fold(0u64, |sum, (_, more)| sum.saturating_add(*more));
                 // The first begins at 0.
                 let end = 2000u64.checked_shl(octave).unwrap_or(u64::MAX);
                 json!({ "from_ns": if octave == 0 { 0 } else { end / 2 }, "to_ns": end, "samples": samples })
@@ -240,5 +243,30 @@ impl Visitor for Glance {
 
     fn finish(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_distribution_has_all_octaves_between_its_ends() {
+        let of = |latency: &[(u32, u64)]| {
+            let mut glance = Glance::new(5);
+            glance.latency.extend(latency);
+            let shown = glance.into_json();
+            let buckets = shown["latency"]["buckets"].as_array().expect("it is a list").clone();
+            let number = |bucket: &Value, name: &str| bucket[name].as_u64().expect("it is one");
+            let each = |bucket| ["from_ns", "to_ns", "samples"].map(|name| number(bucket, name));
+            buckets.iter().map(each).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[]), [[0; 3]; 0]);
+        assert_eq!(
+            of(&[(2, 7), (0, 1), (2, 1)]),
+            [[0, 2_000, 1], [2_000, 4_000, 0], [4_000, 8_000, 8]]
+        );
+        // Of no kernel that there is.
+        assert!(of(&[(u32::MAX, 1), (60, 1)]).len() < 10);
     }
 }

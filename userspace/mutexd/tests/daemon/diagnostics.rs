@@ -70,6 +70,7 @@ fn start_reload_and_the_modules_coming_and_going_are_recorded() {
     let count = |text: &str| host.log().matches(text).count();
     assert_eq!(count("mutexd is ready, and listens on "), 1, "{}", host.log());
     assert_eq!(count("the configuration was read again"), 1, "{}", host.log());
+    assert_eq!(count("the configuration stays as it was: "), 1, "{}", host.log());
     assert_eq!(daemon.end(Signal::TERM), Some(0));
 }
 

@@ -82,7 +82,9 @@ function plot(place, lines, show) {
     const path = points.map((point, at) => `${(at * step).toFixed(1)},${(height * (1 - point[line] / most)).toFixed(1)}`);
     picture.append(svg("polyline", { class: "abc"[index], points: path.join(" ") }));
   });
-  place.replaceChildren(element("span", show(most), "most"), picture);
+  const axis = element("div", element("span", moment(points[0].time_ns)), "axis");
+  axis.append(element("span", moment(points[points.length - 1].time_ns)));
+  place.replaceChildren(element("span", show(most), "most"), picture, axis);
 }
 
 function showPoints({ points: more, problem }) {
