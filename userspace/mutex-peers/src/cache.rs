@@ -332,7 +332,8 @@ impl Cache {
     pub(crate) fn announce(&mut self, announcement: Announcement, now: Moment) {
         match announcement {
             Announcement::Created { public_key, interface, settings } => {
-                self.hear(public_key, settings, now.time_ns, now);
+                let said = self.said_here(public_key, settings, now);
+                self.hear(public_key, said, now);
                 let id = PeerId { interface, public_key };
                 let is_known = self.peers.contains_key(&id);
                 if !is_known {
@@ -344,10 +345,12 @@ impl Cache {
                 }
             }
             Announcement::Updated { public_key, settings } => {
-                let is_new = self.hear(public_key, settings.clone(), now.time_ns, now);
+                let said = self.said_here(public_key, settings.clone(), now);
+                let said_ns = said.said_ns;
+                let is_new = self.hear(public_key, said, now);
                 if is_new && !self.peers.keys().any(|id| id.public_key == public_key) {
                     // Another node may have it.
-                    let facts = Facts { settings, said_ns: now.time_ns, ..Facts::default() };
+                    let facts = Facts { settings, said_ns, ..Facts::default() };
                     self.happened("", Happening::PeerUpdated { public_key, facts }, now);
                 }
             }
@@ -374,20 +377,26 @@ impl Cache {
     pub(crate) fn told(&mut self, public_key: PublicKey, facts: &Facts, now: Moment) {
         let known_ns = self.said.get(&public_key).map_or(0, |said| said.said_ns);
         if facts.said_ns > known_ns {
-            self.hear(public_key, facts.settings.clone(), facts.said_ns, now);
+            let (settings, said_ns) = (facts.settings.clone(), facts.said_ns);
+            self.hear(public_key, Said { settings, said_ns, own: false }, now);
         }
     }
 
     /// Another node has given a peer another key.
     pub(crate) fn told_new_key(&mut self, before: PublicKey, public_key: PublicKey, now: Moment) {
         if let Some(said) = self.said.get(&before).cloned() {
-            self.hear(public_key, said.settings, said.said_ns, now);
+            self.hear(public_key, Said { own: false, ..said }, now);
         }
     }
 
+    /// What is said here goes before all that is known, even if the clock was set back meanwhile.
+    fn said_here(&self, key: PublicKey, settings: PeerSettings, now: Moment) -> Said {
+        let known_ns = self.said.get(&key).map_or(0, |known| known.said_ns);
+        Said { settings, said_ns: now.time_ns.max(known_ns.saturating_add(1)), own: true }
+    }
+
     /// Tells whether it is something new.
-    fn hear(&mut self, key: PublicKey, settings: PeerSettings, said_ns: u64, now: Moment) -> bool {
-        let said = Said { settings, said_ns };
+    fn hear(&mut self, key: PublicKey, said: Said, now: Moment) -> bool {
         if self.said.get(&key).is_some_and(|known| known.settings == said.settings) {
             return false;
         }
@@ -493,6 +502,24 @@ impl Cache {
                 ));
             }
         }
+        // What was said here of peers that others have, and that nobody else may know.
+        let told: HashSet<_> =
+            self.peers.values().map(|peer| (peer.id.public_key, peer.said_ns)).collect();
+        for (key, said) in &self.said {
+            if said.own && !told.contains(&(*key, said.said_ns)) {
+                let facts = Facts {
+                    settings: said.settings.clone(),
+                    said_ns: said.said_ns,
+                    ..Facts::default()
+                };
+                events.push(Event {
+                    node: self.node.clone(),
+                    time_ns: now.time_ns,
+                    interface: String::new(),
+                    happening: Happening::PeerUpdated { public_key: *key, facts },
+                });
+            }
+        }
         events
     }
 }
@@ -511,4 +538,55 @@ fn marks(peer: &Peer) -> impl PartialEq + use<> {
 /// Whether a peer was announced so recently that the kernel need not know it.
 fn is_awaited(peer: &Peer, grace_ns: u64, now: Moment) -> bool {
     peer.announced_ns.is_some_and(|at| now.uptime_ns.saturating_sub(at) < grace_ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR_NS: u64 = 3_600_000_000_000;
+
+    fn cache() -> Cache {
+        Cache::new(Arc::default(), "here".to_owned(), "this boot".to_owned())
+    }
+
+    fn named(name: &str) -> PeerSettings {
+        PeerSettings { name: name.to_owned(), check_alive_address: None }
+    }
+
+    /// What others are told of peers that are not here: the name, and when it was said.
+    fn told(cache: &Cache) -> Vec<(String, u64)> {
+        let events = cache.as_events(Moment::default()).into_iter();
+        events
+            .map(|event| match event.happening {
+                Happening::PeerUpdated { facts, .. } => (facts.settings.name, facts.said_ns),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_was_said_here_of_peers_of_others_is_told_to_who_knows_nothing() {
+        let mut cache = cache();
+        let (one, two) = (PublicKey([1; 32]), PublicKey([2; 32]));
+        let now = Moment { time_ns: 10 * HOUR_NS, uptime_ns: HOUR_NS };
+        cache.announce(Announcement::Updated { public_key: one, settings: named("a") }, now);
+        let facts = Facts { settings: named("b"), said_ns: 7, ..Facts::default() };
+        cache.told(two, &facts, now);
+        assert_eq!(told(&cache), [("a".to_owned(), now.time_ns)], "who said the other tells it");
+        let later = Facts { said_ns: now.time_ns + 1, ..facts };
+        cache.told(one, &later, now);
+        assert_eq!(told(&cache), []);
+    }
+
+    #[test]
+    fn who_speaks_last_is_right_although_the_clock_was_set_back() {
+        let mut cache = cache();
+        let public_key = PublicKey([1; 32]);
+        let now = Moment { time_ns: 10 * HOUR_NS, uptime_ns: HOUR_NS };
+        cache.announce(Announcement::Updated { public_key, settings: named("a") }, now);
+        let now = Moment { time_ns: 2 * HOUR_NS, uptime_ns: HOUR_NS + 1 };
+        cache.announce(Announcement::Updated { public_key, settings: named("b") }, now);
+        assert_eq!(told(&cache), [("b".to_owned(), 10 * HOUR_NS + 1)]);
+    }
 }

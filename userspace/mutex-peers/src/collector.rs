@@ -27,11 +27,13 @@ use crate::Health;
 use crate::Moment;
 use crate::PeerId;
 use crate::Pinger;
+use crate::RecentEvents;
 use crate::Settings;
 use crate::cache::Cache;
 use crate::fanout::Message;
 use crate::fanout::Protocol;
 use crate::queue::Queue;
+use crate::recent::Recent;
 use crate::store;
 use crate::store::Store;
 
@@ -46,6 +48,7 @@ pub(crate) struct Collector {
     pub queue: Queue,
     pub store: Option<Store>,
     pub bus: broadcast::Sender<Event>,
+    recent: Mutex<Recent>,
     pub protocol: Option<Mutex<Protocol>>,
     /// There is something for other nodes.
     news: Notify,
@@ -85,6 +88,7 @@ impl Collector {
             queue: Queue::new(settings.ping_check_queue),
             store: settings.database.is_some().then(|| Store::new(settings.database_backlog)),
             bus: broadcast::Sender::new(settings.event_capacity),
+            recent: Mutex::new(Recent::new(settings.event_capacity)),
             protocol: fanout
                 .enabled
                 .then(|| Mutex::new(Protocol::new(node.clone(), epoch, fanout.capacity))),
@@ -126,14 +130,25 @@ impl Collector {
             if let Some(protocol) = &self.protocol {
                 lock(protocol).publish(event.clone());
             }
-            // That nobody listens is no error.
-            let _ = self.bus.send(event);
+            self.tell(event);
         }
         drop(cache);
         if has_news {
             self.news.notify_one();
         }
         result
+    }
+
+    /// Tells who subscribes, and who asks later.
+    fn tell(&self, event: Event) {
+        lock(&self.recent).push(event.clone());
+        // That nobody listens is no error.
+        let _ = self.bus.send(event);
+    }
+
+    /// The first events after that number, so many at the most.
+    pub(crate) fn recent(&self, after: u64, most: usize) -> RecentEvents {
+        lock(&self.recent).after(after, most)
     }
 
     /// Asks the kernel for a scrape.
@@ -337,7 +352,7 @@ impl Collector {
         }
         for event in heard.events {
             debug!(node = event.node, interface = event.interface, happening = ?event.happening, "heard of");
-            let _ = self.bus.send(event);
+            self.tell(event);
         }
         heard.replies
     }
@@ -429,8 +444,8 @@ impl store::Owner for StoreOwner {
         store.push_instead(cache.everything(with_results));
     }
 
-    fn time_ns(&self) -> u64 {
-        self.0.clock.now().time_ns
+    fn now(&self) -> Moment {
+        self.0.clock.now()
     }
 }
 

@@ -10,6 +10,7 @@
 //!
 //! Clocks, devices and pings are traits ([`Clock`], [`Devices`], [`Pinger`]), so that others can stand in for them.
 
+mod age;
 mod cache;
 mod clock;
 mod collector;
@@ -28,6 +29,7 @@ mod peer;
 mod peers;
 mod pings;
 mod queue;
+mod recent;
 mod session;
 mod settings;
 mod store;
@@ -62,6 +64,7 @@ pub use peers::Peers;
 pub use peers::StartError;
 pub use pings::Pings;
 pub use queue::Counts;
+pub use recent::RecentEvents;
 pub use session::LIFETIME;
 pub use session::Session;
 pub use session::SessionChange;

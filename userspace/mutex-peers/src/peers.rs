@@ -27,6 +27,7 @@ use crate::Netlink;
 use crate::Peer;
 use crate::PeerId;
 use crate::Pinger;
+use crate::RecentEvents;
 use crate::RemoteNode;
 use crate::Settings;
 use crate::SystemClock;
@@ -142,6 +143,13 @@ impl Peers {
         self.collector.bus.subscribe()
     }
 
+    /// What happened of late, here and at other nodes: the first events after the one with that number, so many at the
+    /// most. As many are kept as [`Settings::event_capacity`] says.
+    #[must_use]
+    pub fn recent(&self, after: u64, most: usize) -> RecentEvents {
+        self.collector.recent(after, most)
+    }
+
     /// Says what somebody who configures peers does: it shows at once, and other nodes hear of it.
     pub fn announce(&self, announcement: Announcement) {
         self.collector.announce(announcement);
@@ -178,11 +186,13 @@ impl Peers {
     /// # Errors
     ///
     /// What is wrong with the database.
-    pub async fn flush(&self) -> Result<(), String> {
-        let Some(store) = self.collector.store.clone() else {
-            return Ok(());
-        };
-        spawn_blocking(move || store.flush()).await.unwrap_or_else(|error| Err(error.to_string()))
+    pub fn flush(&self) -> impl Future<Output = Result<(), String>> + Send + use<> {
+        let store = self.collector.store.clone();
+        async move {
+            let Some(store) = store else { return Ok(()) };
+            let flushed = spawn_blocking(move || store.flush());
+            flushed.await.unwrap_or_else(|error| Err(error.to_string()))
+        }
     }
 
     /// Ends everything, after what was seen is in the database and with the message server.

@@ -45,7 +45,7 @@ pub struct Settings {
     pub database: Option<PathBuf>,
     /// How much that could not be written yet waits for the database (100000 results and sessions).
     pub database_backlog: usize,
-    /// How many events a slow subscriber may be behind before it misses some (1024).
+    /// How many events are kept for who asks, and how many a slow subscriber may be behind before it misses some (1024).
     pub event_capacity: usize,
     /// The name of this node among others (the host's name).
     pub node: Option<String>,

@@ -36,22 +36,24 @@ use tracing::info;
 use tracing::warn;
 
 use crate::Interface;
+use crate::Moment;
 use crate::Peer;
 use crate::PeerId;
 use crate::PeerSettings;
 use crate::PublicKey;
 use crate::SessionChange;
+use crate::age::Age;
 use crate::clock::nanoseconds;
 
 /// The version of what is in the file.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 const SCHEMA: &str = "
     CREATE TABLE interface (name TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
     -- A peer that is gone has no state; its results stay as long as they are to be kept.
     CREATE TABLE peer (id INTEGER PRIMARY KEY, interface TEXT NOT NULL, public_key TEXT NOT NULL, state TEXT,
         UNIQUE (interface, public_key));
     CREATE TABLE said (public_key TEXT PRIMARY KEY, name TEXT NOT NULL, check_alive_address TEXT,
-        said_ns INTEGER NOT NULL) WITHOUT ROWID;
+        said_ns INTEGER NOT NULL, own INTEGER NOT NULL) WITHOUT ROWID;
     -- A result without a round trip was lost.
     CREATE TABLE ping (id INTEGER PRIMARY KEY, peer INTEGER NOT NULL, time_ns INTEGER NOT NULL, rtt_ns INTEGER);
     CREATE INDEX ping_of_peer ON ping (peer, id);
@@ -59,6 +61,8 @@ const SCHEMA: &str = "
         change TEXT NOT NULL, handshake_ns INTEGER NOT NULL);
     CREATE INDEX session_of_peer ON session (peer, id);
 ";
+/// What version 1 has not: which of what was said was said here.
+const SINCE_1: &str = "ALTER TABLE said ADD COLUMN own INTEGER NOT NULL DEFAULT 0";
 /// How long a lock of somebody else is waited for.
 const BUSY: Duration = Duration::from_secs(1);
 /// How long after a failure it is tried again, at first and at the most.
@@ -97,6 +101,8 @@ impl Write {
 pub(crate) struct Said {
     pub settings: PeerSettings,
     pub said_ns: u64,
+    /// Here, and not at another node.
+    pub own: bool,
 }
 
 /// A result of a ping.
@@ -151,8 +157,8 @@ pub(crate) trait Owner: Send + 'static {
     /// The database has nothing, or something else than it had: gives everything to `store`, once
     /// nothing else can be on its way there.
     fn replace(&mut self, with_results: bool, store: &Store);
-    /// This moment, in nanoseconds of the Unix epoch.
-    fn time_ns(&self) -> u64;
+    /// This moment.
+    fn now(&self) -> Moment;
 }
 
 /// What waits to be written. State is written as it is then; the rest in its order.
@@ -273,7 +279,8 @@ impl Store {
             loaded: false,
             replace: None,
             batch: Batch::default(),
-            pruned: None,
+            age: Age::default(),
+            pruned_ns: None,
         };
         thread::Builder::new().name("peers-database".to_owned()).spawn(move || writer.run())
     }
@@ -359,11 +366,19 @@ enum Trouble {
 
 impl Trouble {
     fn is_corruption(&self) -> bool {
-        matches!(
-            self,
-            Trouble::Sqlite(rusqlite::Error::SqliteFailure(error, _))
-                if matches!(error.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-        )
+        match self {
+            Trouble::Sqlite(rusqlite::Error::SqliteFailure(error, _)) => {
+                matches!(error.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+            }
+            // What is in a column is not what was written there.
+            Trouble::Sqlite(
+                rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::Utf8Error(..),
+            ) => true,
+            _ => false,
+        }
     }
 }
 
@@ -380,7 +395,9 @@ struct Writer<O> {
     /// The file does not have what it had: everything is to be written, with the results or without.
     replace: Option<bool>,
     batch: Batch,
-    pruned: Option<Instant>,
+    age: Age,
+    /// When it was looked for what is too old, by the clock that nobody sets.
+    pruned_ns: Option<u64>,
 }
 
 impl<O: Owner> Writer<O> {
@@ -468,10 +485,14 @@ impl<O: Owner> Writer<O> {
             info!(database = %self.path.display(), rows, "the database is used again, and has all that had waited");
         }
         drop(shared);
-        if self.pruned.is_none_or(|at| at.elapsed() >= PRUNE) {
-            let oldest = self.owner.time_ns().saturating_sub(nanoseconds(self.retention));
-            prune(connection, integer(oldest))?;
-            self.pruned = Some(Instant::now());
+        let now = self.owner.now();
+        let since_ns = |at| now.uptime_ns.saturating_sub(at);
+        if self.pruned_ns.is_none_or(|at| since_ns(at) >= nanoseconds(PRUNE)) {
+            if self.age.is_certain(now) {
+                let oldest = now.time_ns.saturating_sub(nanoseconds(self.retention));
+                prune(connection, integer(oldest))?;
+            }
+            self.pruned_ns = Some(now.uptime_ns);
         }
         Ok(())
     }
@@ -499,7 +520,7 @@ impl<O: Owner> Writer<O> {
     /// A file that is no database goes out of the way; what is in memory goes into a new one.
     fn put_aside(&mut self, trouble: &Trouble) {
         self.open = None;
-        let seconds = self.owner.time_ns() / 1_000_000_000;
+        let seconds = self.owner.now().time_ns / 1_000_000_000;
         let aside = with_suffix(&self.path, &format!(".corrupt-{seconds}"));
         for suffix in ["-wal", "-shm"] {
             let _ = fs::rename(with_suffix(&self.path, suffix), with_suffix(&aside, suffix));
@@ -562,10 +583,17 @@ impl<O: Owner> Writer<O> {
                 transaction.execute_batch(SCHEMA)?;
                 transaction.pragma_update(None, "user_version", VERSION)?;
                 transaction.commit()?;
+                info!(database = %self.path.display(), "the database is new");
                 // A database that was there before and is not now.
                 if self.loaded {
                     self.replace = Some(true);
                 }
+            }
+            1 => {
+                let transaction = connection.transaction()?;
+                transaction.execute_batch(SINCE_1)?;
+                transaction.pragma_update(None, "user_version", VERSION)?;
+                transaction.commit()?;
             }
             VERSION => {}
             newer => return Err(Trouble::Newer(newer)),
@@ -646,13 +674,14 @@ fn write(connection: &mut Connection, batch: &Batch) -> rusqlite::Result<()> {
     for (key, said) in &batch.said {
         match said {
             Some(said) => transaction.execute(
-                "INSERT OR REPLACE INTO said (public_key, name, check_alive_address, said_ns)
-                 VALUES (?1, ?2, ?3, ?4)",
+                "INSERT OR REPLACE INTO said (public_key, name, check_alive_address, said_ns, own)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
                 params![
                     key.to_string(),
                     said.settings.name,
                     said.settings.check_alive_address.map(|address| address.to_string()),
-                    integer(said.said_ns)
+                    integer(said.said_ns),
+                    said.own
                 ],
             )?,
             None => {
@@ -709,22 +738,23 @@ fn load(connection: &Connection, samples: usize) -> rusqlite::Result<State> {
             state.peers.push((peer, results));
         }
     }
-    let mut query =
-        connection.prepare("SELECT public_key, name, check_alive_address, said_ns FROM said")?;
+    let mut query = connection
+        .prepare("SELECT public_key, name, check_alive_address, said_ns, own FROM said")?;
     let rows = query.query_map([], |row| {
         Ok((
             row.get::<_, String>(0)?,
             row.get(1)?,
             row.get::<_, Option<String>>(2)?,
             row.get::<_, i64>(3)?,
+            row.get(4)?,
         ))
     })?;
     for row in rows {
-        let (key, name, address, said_ns) = row?;
+        let (key, name, address, said_ns, own) = row?;
         if let Ok(key) = key.parse() {
             let check_alive_address = address.and_then(|address| address.parse().ok());
             let settings = PeerSettings { name, check_alive_address };
-            state.said.push((key, Said { settings, said_ns: unsigned(said_ns) }));
+            state.said.push((key, Said { settings, said_ns: unsigned(said_ns), own }));
         }
     }
     Ok(state)

@@ -8,6 +8,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use common::Kernel;
@@ -21,6 +24,8 @@ use common::sample;
 use common::start;
 use common::until;
 use mutex_peers::Announcement;
+use mutex_peers::Clock;
+use mutex_peers::Moment;
 use mutex_peers::PeerSettings;
 use mutex_peers::Peers;
 use mutex_peers::Settings;
@@ -278,4 +283,99 @@ async fn a_folder_that_may_not_be_written_is_said() {
     until_tried(&peers, 2).await;
     assert!(peers.flush().await.is_err());
     let _ = peers.shutdown().await;
+}
+
+/// Clocks that stand still until they are told: the one that people set, and the other, in seconds.
+#[derive(Clone)]
+struct Hands(Arc<(AtomicU64, AtomicU64)>);
+
+impl Hands {
+    fn set_forward(&self, seconds: u64) {
+        self.0.0.fetch_add(seconds, Relaxed);
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.0.1.fetch_add(seconds, Relaxed);
+        self.set_forward(seconds);
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> Moment {
+        let nanoseconds = |seconds: &AtomicU64| seconds.load(Relaxed) * 1_000_000_000;
+        Moment { time_ns: nanoseconds(&self.0.0), uptime_ns: nanoseconds(&self.0.1) }
+    }
+
+    fn boot(&self) -> String {
+        "this boot".to_owned()
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_forward_and_back_removes_nothing() {
+    let (_folder, path, kernel, network) = world();
+    let clock = Hands(Arc::new((AtomicU64::new(common::BOOT), AtomicU64::new(common::START))));
+    let peers = Peers::start_with(settings(&path), clock.clone(), kernel.clone(), network).unwrap();
+    // In seconds of the epoch.
+    let oldest = || {
+        let connection = Connection::open(&path).unwrap();
+        let oldest: i64 =
+            connection.query_row("SELECT min(time_ns) FROM ping", [], |row| row.get(0)).unwrap();
+        u64::try_from(oldest).unwrap() / 1_000_000_000
+    };
+    let written = async || {
+        until_tried(&peers, 2).await;
+        peers.flush().await.unwrap();
+        // It was looked for what is too old after the one before was written.
+        until_tried(&peers, 2).await;
+        peers.flush().await.unwrap();
+    };
+    written().await;
+    clock.pass(2 * 3600);
+    written().await;
+    clock.set_forward(365 * 86_400);
+    for _ in 0..3 {
+        clock.pass(70);
+        written().await;
+        assert_eq!(oldest(), common::BOOT, "the clock may be set right again");
+    }
+    // It was not.
+    clock.pass(2 * 3600);
+    written().await;
+    assert!(oldest() > common::BOOT + 365 * 86_400);
+    peers.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_no_text_any_more_is_damage() {
+    let (_folder, path, kernel, network) = world();
+    let peers = start(settings(&path), &kernel, &network);
+    until_tried(&peers, 5).await;
+    peers.shutdown().await.unwrap();
+    // The file is whole, but for what one of its columns holds.
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("UPDATE peer SET state = CAST(x'7bff' AS TEXT)").unwrap();
+    drop(other);
+    let peers = start(settings(&path), &kernel, &network);
+    until("it is put aside", || peers.health().database.unwrap().corrupted == 1).await;
+    until("a new one is used", || peers.health().database.unwrap().trouble.is_none()).await;
+    peers.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_of_version_1_is_taken_over() {
+    let (_folder, path, kernel, network) = world();
+    let peers = start(settings(&path), &kernel, &network);
+    until_tried(&peers, 2).await;
+    let said = PeerSettings { name: "office".to_owned(), check_alive_address: None };
+    peers.announce(Announcement::Updated { public_key: key(1), settings: said.clone() });
+    peers.shutdown().await.unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("ALTER TABLE said DROP COLUMN own; PRAGMA user_version = 1").unwrap();
+    drop(other);
+    let before = rows(&path);
+    let peers = start(settings(&path), &kernel, &network);
+    until("it was read", || tried(&peers) >= before).await;
+    assert_eq!(peers.peer(&id(1)).unwrap().settings, said);
+    peers.shutdown().await.unwrap();
 }
