@@ -123,7 +123,7 @@ const KINDS: [Kind; 5] = [
     },
     Kind {
         name: peers::NAME,
-        settings: |config| settings(&Vec::from_iter(&config.peers)),
+        settings: |config| settings(&(Vec::from_iter(&config.peers), config.http.is_open())),
         start: |config, _| Ok(peers::Watch::start(config)?),
     },
     Kind {

@@ -33,7 +33,9 @@ fn every_path_answers_as_the_document_says() {
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().expect("it is one");
     let known = ["/health", "/stats", "/samples", "/connections", "/fds", "/alerts", "/peers"];
-    for path in known.into_iter().chain(["/history/host", "/history/findings", "/monitor"]) {
+    let own = ["/history/host", "/history/findings", "/monitor"];
+    let more = own.into_iter().chain(["/peers/events", "/peers/announcements"]);
+    for path in known.into_iter().chain(more) {
         assert!(paths.contains_key(path), "{path} is not in the document");
     }
     for (path, item) in paths {

@@ -11,3 +11,4 @@ mod interface;
 mod life;
 mod metrics;
 mod monitor;
+mod peers;
