@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# Only when named: what it takes on an emulated machine is not known yet.
-"""Peers of real WireGuard devices: two nodes in namespaces, a message server between them.
+"""Peers of real WireGuard devices: two daemons in namespaces, a message server between them.
 
 The judges are wg, the kernel's own counters of interfaces, promtool and SQLite. The module has no part in it.
 """
@@ -8,18 +7,13 @@ The judges are wg, the kernel's own counters of interfaces, promtool and SQLite.
 import base64
 import json
 import os
-import queue
 import random
 import re
 import sqlite3
-import subprocess
-import threading
-import time
 
 from lib import check, net
-from lib.pace import LONGER
+from lib.daemon import PATIENCE, Daemon, promtool_reads, rows, until
 
-PROGRAM = "/work/peers"
 # A file system of its own, so that it can be full.
 FOLDER = "/tmp/peers"
 DATABASE = f"{FOLDER}/hub/peers.sqlite"
@@ -28,75 +22,6 @@ PEERS = 250
 SILENT = 30
 # One has more allowed IPs than fit into a message.
 WIDE = 600
-PATIENCE = 200 * LONGER
-
-
-class Node:
-    """examples/peers.rs in a namespace."""
-
-    def __init__(self, host, name, settings):
-        self.host, self.name = host, name
-        self.path = f"{FOLDER}/{name}.toml"
-        with open(self.path, "w") as file:
-            file.write(settings)
-        self.start()
-
-    def start(self):
-        self.events, self.answers = [], queue.Queue()
-        self.log = open(f"{FOLDER}/{self.name}.log", "a")
-        self.process = self.host.start(PROGRAM, self.path, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                       stderr=self.log, text=True)
-        threading.Thread(target=self.follow, args=(self.process.stdout,), daemon=True).start()
-
-    def follow(self, lines):
-        for line in lines:
-            kind, _, value = line.partition(" ")
-            if kind == "event":
-                self.events.append(json.loads(value))
-            else:
-                self.answers.put(json.loads(value))
-
-    def ask(self, *words):
-        self.process.stdin.write(" ".join(words) + "\n")
-        self.process.stdin.flush()
-        return self.answers.get(timeout=PATIENCE)
-
-    def metrics(self, *keys):
-        """A scrape, of all peers or only of these."""
-        return self.ask("metrics", *keys)
-
-    def peers(self, *keys):
-        return {peer["id"]["public_key"]: peer for peer in self.ask("peers", *keys)}
-
-    def peer(self, key):
-        return self.peers(key)[key]
-
-    def announce(self, **what):
-        self.ask("announce", json.dumps(what))
-
-    def kinds(self, key, node=None):
-        """What happened to a peer, at a node."""
-        return [event["kind"] + event.get("change", "") + str(event.get("connected", "")) for event in self.events
-                if event.get("public_key") == key and event["node"] == (node or self.name)]
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def end(self):
-        self.process.stdin.close()
-        return self.process.wait(timeout=PATIENCE)
-
-
-def until(what, holds):
-    """Waits until something holds, and checks that it does."""
-    deadline = time.monotonic() + PATIENCE
-    while not (value := holds()):
-        if time.monotonic() > deadline:
-            return check.that(what, False, "it never does")
-        time.sleep(0.3)
-    check.that(what, True)
-    return value
 
 
 def sample(metrics, family, **labels):
@@ -163,14 +88,16 @@ class World:
 
 def settings(node, pings):
     return f"""
+        [peers]
         node = "{node}"
         use_ping_checks = {pings}
         ping_check_workers = 20
         ping_check_interval = "2s"
-        ping_check_timeout = "900ms"
+        ping_check_timeout = "5s"
         data_collection_interval = "1s"
+        event_capacity = 10000
         database = "{FOLDER}/{node}/peers.sqlite"
-        [fanout]
+        [peers.fanout]
         enabled = true
         servers = ["nats://10.0.0.1:4222"]
     """
@@ -181,9 +108,7 @@ def shows(world, hub):
     until("the kernel was asked", lambda: len(hub.peers()) == PEERS)
     mine, theirs = hub.peers(), dump(world.hub)
     check.all_equal("peers and their allowed IPs are those of wg", [("keys", sorted(mine), sorted(theirs))] + [
-        (key, sorted(f"{one['address']}/{one['prefix']}" for one in mine[key]["allowed_ips"]) or [""],
-         theirs[key]["allowed"])
-        for key in theirs])
+        (key, sorted(mine[key]["allowed_ips"]) or [""], theirs[key]["allowed"]) for key in theirs])
     metrics = hub.metrics()
     check.equal("nobody has answered, so no address is shown", set(re.findall(r'address="([^"]*)"', metrics)), {""})
     check.equal("nobody is connected", sample(metrics, "wg_interface_peers", state="connected"), 0)
@@ -195,38 +120,32 @@ def answers(world, hub):
     for key, port in ((world.four, 1001), (world.six, 1002)):
         world.hub.sh("wg", "set", "wg0", "peer", key, "endpoint", f"10.0.0.2:{port}")
     for key, address in ((world.four, "10.8.0.2"), (world.six, "fd08::2")):
-        until(f"{address} answers, and is shown from then on",
-              lambda: sample(hub.metrics(key), "wg_peer_ping_success", peer=key, address=address) == 1)
-        until(f"{address} is connected",
-              lambda: sample(hub.metrics(key), "wg_peer_connection_state", peer=key) == 1)
+        until(f"{address} answers, and is shown from then on", lambda: hub.peer(key)["address"] == address)
         until("its session has started, and it is told", lambda: {"session_changedstarted", "connection_changedTrue"}
               <= set(hub.kinds(key)))
     before = dump(world.hub), traffic_of(world.hub)
-    mine, metrics = hub.peers(), hub.metrics(world.four, world.six)
+    # A scrape asks the kernel; the list shows what it said last.
+    metrics, mine = hub.metrics(), hub.peers()
     after = dump(world.hub), traffic_of(world.hub)
     pairs = []
     for key in (world.four, world.six):
         first, last = before[0][key], after[0][key]
-        for field, got in (("received", mine[key]["received_bytes"]["total"]),
-                           ("sent", mine[key]["sent_bytes"]["total"]),
-                           ("handshake", mine[key]["session"]["handshake_ns"] // 10**9)):
+        for field, got in (("received", mine[key]["received_bytes"]), ("sent", mine[key]["sent_bytes"]),
+                           ("handshake", mine[key]["handshake_ns"] // 10**9)):
             pairs.append((f"{key} {field}", first[field] <= got <= last[field], True))
+        address = "10.8.0.2" if key == world.four else "fd08::2"
+        pairs.append((f"{key} address", sample(metrics, "wg_peer_info", peer=key, address=address), 1))
+        pairs.append((f"{key} state", sample(metrics, "wg_peer_connection_state", peer=key), 1))
     for direction in ("received", "sent"):
         got = sample(metrics, "wg_interface_bytes_total", interface="wg0", direction=direction)
         pairs.append((f"wg0 {direction}", before[1][direction] <= got <= after[1][direction], True))
-    check.all_equal("traffic and handshakes are those of wg and of the interface", pairs)
+    check.all_equal("traffic, handshakes and states are those of wg and of the interface", pairs)
     pings = mine[world.four]["pings"]
     check.that("every round trip is kept",
                0 < pings["min_ns"] <= pings["sum_ns"] / (pings["tried"] - pings["lost"]) <= pings["max_ns"], pings)
     promtool_reads(metrics)
     check.equal("of the silent ones none has answered",
                 sum(peer["pings"]["tried"] > peer["pings"]["lost"] for peer in mine.values()), 2)
-
-
-def promtool_reads(metrics):
-    done = subprocess.run(["promtool", "check", "metrics"], input=metrics, capture_output=True, text=True)
-    check.that("promtool finds nothing", done.returncode == 0 and not done.stdout + done.stderr,
-               done.stdout + done.stderr)
 
 
 def traffic_of(host):
@@ -237,23 +156,22 @@ def traffic_of(host):
 def changes(world, hub):
     check.part("a session begins anew, a peer goes, a peer gets another key")
     key = world.four
-    total = hub.peer(key)["received_bytes"]["total"]
+    total = hub.peer(key)["received_bytes"]
     # Out and in again by one message, so that nobody sees it without.
     world.hub.sh("wg", "set", "wg0", "peer", key, "remove", "peer", key, "allowed-ips", "10.8.0.2/32",
                  "endpoint", "10.0.0.2:1001")
-    until("the peer's session has begun again", lambda: hub.peer(key)["session"]["sessions"] >= 2
-          and hub.peer(key)["connected"])
-    check.that("its traffic goes on", hub.peer(key)["received_bytes"]["total"] > total)
+    until("the peer's session has begun again", lambda: hub.peer(key)["sessions"] >= 2 and hub.peer(key)["connected"])
+    check.that("its traffic goes on", hub.peer(key)["received_bytes"] > total)
     check.that("the peer was never gone", "peer_removed" not in hub.kinds(key))
     gone = world.silent.pop()
-    check.that("a peer is there", gone in hub.metrics(gone))
+    check.that("a peer is there", gone in hub.metrics())
     world.hub.sh("wg", "set", "wg0", "peer", gone, "remove")
-    check.that("a peer that was removed has no metrics at the next scrape", gone not in hub.metrics(gone))
+    check.that("a peer that was removed has no metrics at the next scrape", gone not in hub.metrics())
     until("it is told", lambda: "peer_removed" in hub.kinds(gone))
     old, new = world.silent.pop(), base64.b64encode(bytes(range(32))).decode()
     address = f"10.9.{len(world.silent)}.1/32"
     world.hub.sh("wg", "set", "wg0", "peer", old, "remove", "peer", new, "allowed-ips", address)
-    metrics = hub.metrics(old, new)
+    metrics = hub.metrics()
     check.that("a peer with another key is shown under that", new in metrics and old not in metrics)
     until("it is told to be the same one", lambda: "peer_reidentified" in hub.kinds(new))
     world.silent.append(new)
@@ -261,28 +179,35 @@ def changes(world, hub):
 
 def fans_out(world, hub, edge):
     check.part("two nodes, and a message server that goes and comes back")
-    known = lambda: edge.ask("nodes").get("hub", {})
-    until("the other node knows all peers, and who of them is connected",
-          lambda: set(known()) == {f"{key}@wg0" for key in dump(world.hub)}
-          and [key for key, up in known().items() if up] == sorted(f"{key}@wg0" for key in (world.four, world.six)))
+    all_of = {("wg0", key) for key in dump(world.hub)}
+    up = {("wg0", key) for key in (world.four, world.six)}
+
+    def is_known():
+        known = edge.nodes().get("hub", {})
+        return set(known) == all_of and {one for one in known if known[one]} == up
+
+    until("the other node knows all peers, and who of them is connected", is_known)
+    until("and is known itself", lambda: len(hub.nodes().get("edge", {})) == 2)
     names = world.silent[:6]
     # The edge has no such peer, and need not have it.
-    edge.announce(kind="updated", public_key=names[0], name="early")
-    until("what one node is told of a peer shows at the other",
-          lambda: sample(hub.metrics(names[0]), "wg_peer_info", peer=names[0], name="early") == 1)
+    check.that("what is announced is kept", edge.announce(kind="updated", public_key=names[0], name="early"))
+    until("what one node is told of a peer shows at the other", lambda: hub.peer(names[0])["name"] == "early")
     world.stop_serving()
-    until("that the server is gone is said", lambda: any("no message server" in one for one in hub.ask("health")))
-    for number, key in enumerate(names[1:]):
-        edge.announce(kind="updated", public_key=key, name=f"late-{number}")
+    until("that the server is gone is said", lambda: all("no message server" in node.health() for node in (hub, edge)))
+    kept = [edge.announce(kind="updated", public_key=key, name=f"late-{number}")
+            for number, key in enumerate(names[1:])]
+    check.equal("what is announced meanwhile is kept, too", kept, [True] * 5)
     world.serve()
     for number, key in enumerate(names[1:]):
-        until(f"what was said meanwhile arrives: {number}",
-              lambda: sample(hub.metrics(key), "wg_peer_info", peer=key, name=f"late-{number}") == 1)
-    until("all is well again", lambda: hub.ask("health") == [] and edge.ask("health") == [])
+        until(f"and arrives: {number}", lambda: hub.peer(key)["name"] == f"late-{number}")
+    until("all is well again", lambda: all("are known" in node.health() for node in (hub, edge)))
     check.all_equal("each arrived once", ((key, hub.kinds(key, "edge").count("peer_updated"), 1) for key in names))
-    twice = [event for node in (hub, edge) for event in node.events if node.events.count(event) > 1]
-    check.equal("nothing was told twice, and nobody heard himself", twice, [])
-    metrics = hub.metrics(world.four)
+    for node in (hub, edge):
+        told = [tuple(sorted((key, str(value)) for key, value in event.items() if key != "number"))
+                for event in node.happened()]
+        check.equal(f"{node.name} was told nothing twice, and did not hear itself", len(told) - len(set(told)), 0)
+    metrics = hub.metrics()
+    check.equal("the name is in the metrics", sample(metrics, "wg_peer_info", peer=names[0], name="early"), 1)
     check.equal("no event was lost", [sample(metrics, "wg_fanout_lost_events_total"),
                                       sample(edge.metrics(), "wg_fanout_lost_events_total")], [0, 0])
 
@@ -291,79 +216,80 @@ def keeps(world, hub):
     check.part("a database that is locked, full, and gone")
 
     def troubled(what):
-        until(f"{what}: that is said, and work goes on", lambda: hub.ask("flush") and any(
-            "database" in one for one in hub.ask("health")))
+        until(f"{what}: that is said, and work goes on", lambda: "database" in hub.health())
         tried = hub.peer(world.four)["pings"]["tried"]
         until(f"{what}: peers are still pinged", lambda: hub.peer(world.four)["pings"]["tried"] > tried)
 
     def well(what):
-        until(f"{what}: it is used again", lambda: hub.ask("flush") is None)
+        until(f"{what}: it is used again", lambda: "database" not in hub.health())
 
     well("at first")
-    other = sqlite3.connect(DATABASE, isolation_level=None)
+    other = sqlite3.connect(DATABASE, isolation_level=None, timeout=PATIENCE)
     other.execute("BEGIN IMMEDIATE")
     troubled("locked")
     other.execute("ROLLBACK")
-    other.close()
     well("after the lock")
+    # Nothing of its log is left that could be written over.
+    until("the log is in the database", lambda: not other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+    other.close()
     with open(f"{FOLDER}/hub/filler", "wb", buffering=0) as filler:
-        try:
-            while True:
-                filler.write(bytes(1 << 16))
-        except OSError:
-            pass
-        try:
-            while True:
-                filler.write(bytes(512))
-        except OSError:
-            pass
+        for size in (1 << 16, 512):
+            try:
+                while True:
+                    filler.write(bytes(size))
+            except OSError:
+                pass
     troubled("full")
     os.unlink(f"{FOLDER}/hub/filler")
     well("with room")
     for suffix in ("", "-wal", "-shm"):
         os.unlink(DATABASE + suffix)
-    until("gone: it is made again", lambda: hub.ask("flush") is None and os.path.exists(DATABASE))
-    check.equal("nothing found no room to wait", sample(hub.metrics(world.four), "wg_database_lost_rows_total"), 0)
+    until("gone: it is made again", lambda: os.path.exists(DATABASE) and "database" not in hub.health())
+    check.equal("nothing found no room to wait", sample(hub.metrics(), "wg_database_lost_rows_total"), 0)
 
     check.part("kill -9")
-    until("everything is written", lambda: hub.ask("flush") is None)
+    key = world.four
     before = hub.peers()
+    # What was there before is on the disk with it.
+    check.that("everything is written", hub.announce(kind="updated", public_key=key, name="kept"))
     world.stop_serving()
     hub.kill()
-    key = world.four
     with sqlite3.connect(DATABASE) as database:
         check.equal("the database is whole", database.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
-        rows, lost = database.execute(
-            "SELECT count(*), sum(rtt_ns IS NULL) FROM ping JOIN peer ON peer.id = ping.peer WHERE public_key = ?",
-            (key,)).fetchone()
-        state = json.loads(database.execute("SELECT state FROM peer WHERE public_key = ?", (key,)).fetchone()[0])
-    check.equal("every result is in it, and they are what the sums say", (rows, lost),
+    tried, lost = rows(DATABASE, "SELECT count(*), sum(rtt_ns IS NULL) FROM ping JOIN peer ON peer.id = ping.peer "
+                       "WHERE public_key = ?", key)[0]
+    state = json.loads(rows(DATABASE, "SELECT state FROM peer WHERE public_key = ?", key)[0][0])
+    check.equal("every result is in it, and they are what the sums say", (tried, lost),
                 (state["pings"]["tried"], state["pings"]["lost"]))
-    check.that("none of those that were confirmed is missing", rows >= before[key]["pings"]["tried"])
+    check.that("none of those that were confirmed is missing", tried >= before[key]["pings"]["tried"])
     hub.start()
     until("it is back", lambda: len(hub.peers()) == len(before))
     after = hub.peers()
-    check.that("the peer's session goes on", after[key]["session"]["started_ns"] == before[key]["session"]["started_ns"]
-               or after[key]["session"]["sessions"] > before[key]["session"]["sessions"])
-    check.all_equal("nothing has fallen", ((name, after[one][field][part] >= before[one][field][part], True)
-                    for one in before for name, field, part in (
-                        (f"{one} received", "received_bytes", "total"), (f"{one} sent", "sent_bytes", "total"),
-                        (f"{one} pings", "pings", "tried"), (f"{one} sessions", "session", "sessions"))))
-    check.that("its address is shown from the start", sample(
-        hub.metrics(key), "wg_peer_info", peer=key, address="10.8.0.2") == 1)
-    check.equal("no peer is new", [event for event in hub.events if event["kind"] == "peer_created"
+    check.equal("what was said is known", after[key]["name"], "kept")
+    check.that("the peer's session goes on", after[key]["session_started_ns"] == before[key]["session_started_ns"]
+               or after[key]["sessions"] > before[key]["sessions"])
+    check.all_equal("nothing has fallen", ((f"{one} {field}", after[one][field] >= before[one][field], True)
+                    for one in before for field in ("received_bytes", "sent_bytes", "sessions")))
+    check.all_equal("no ping is gone", ((one, after[one]["pings"]["tried"] >= before[one]["pings"]["tried"], True)
+                    for one in before))
+    check.equal("its address is shown from the start", sample(
+        hub.metrics(), "wg_peer_info", peer=key, address="10.8.0.2"), 1)
+    check.equal("no peer is new", [event for event in hub.happened() if event["kind"] == "peer_created"
                                    and event["node"] == "hub"], [])
 
 
 def main():
-    os.makedirs(f"{FOLDER}/edge")
-    os.makedirs(f"{FOLDER}/hub")
+    for folder in ("edge", "hub"):
+        os.makedirs(f"{FOLDER}/{folder}")
     net.sh("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", f"{FOLDER}/hub")
     world = World()
     world.serve()
-    hub = Node(world.hub, "hub", settings("hub", "true"))
-    edge = Node(world.edge, "edge", settings("edge", "false"))
+    nodes = []
     try:
+        hub = Daemon(world.hub, "hub", settings("hub", "true"), FOLDER)
+        nodes.append(hub)
+        edge = Daemon(world.edge, "edge", settings("edge", "false"), FOLDER)
+        nodes.append(edge)
         shows(world, hub)
         answers(world, hub)
         changes(world, hub)
@@ -371,7 +297,7 @@ def main():
         keeps(world, hub)
         check.equal("they end well", [hub.end(), edge.end()], [0, 0])
     finally:
-        for node in (hub, edge):
+        for node in nodes:
             node.process.kill()
         world.server.kill()
         net.sh("umount", "-l", f"{FOLDER}/hub")
