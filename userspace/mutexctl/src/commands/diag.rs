@@ -35,7 +35,6 @@ use crate::failure::say;
 use crate::human;
 use crate::target::Target;
 use crate::web::Web;
-use crate::web::encoded;
 
 /// Where the daemon's unit has its socket.
 const SOCKET: &str = "/run/mutexd/diagnostics.sock";
@@ -118,7 +117,7 @@ impl Daemon {
     fn health(&mut self) -> Result<Value, Failure> {
         let health = match self {
             Daemon::Socket(client) => client.health().map_err(failure)?,
-            Daemon::Web(web) => web.get("/api/v1/diagnostics/health")?,
+            Daemon::Web(web) => web.get("/api/v1/diagnostics/health", &[])?,
         };
         with(health, "status")
     }
@@ -126,7 +125,7 @@ impl Daemon {
     fn statistics(&mut self) -> Result<Value, Failure> {
         let statistics = match self {
             Daemon::Socket(client) => client.statistics().map_err(failure)?,
-            Daemon::Web(web) => web.get("/api/v1/diagnostics/statistics")?,
+            Daemon::Web(web) => web.get("/api/v1/diagnostics/statistics", &[])?,
         };
         with(statistics, "total")
     }
@@ -136,7 +135,7 @@ impl Daemon {
         match self {
             Daemon::Socket(client) => client.events_that_fit(query).map_err(failure),
             Daemon::Web(web) => {
-                let mut answer = web.get(&path(query))?;
+                let mut answer = web.get("/api/v1/diagnostics/events", &parameters(query))?;
                 match answer.get_mut("events").map(Value::take) {
                     Some(Value::Array(events)) => Ok((events, 0)),
                     _ => Err(anyhow!("mutexd's answer has no events").into()),
@@ -174,18 +173,18 @@ fn failure(error: Error) -> Failure {
 }
 
 /// The question as the HTTP interface takes it.
-fn path(query: &Query) -> String {
+fn parameters(query: &Query) -> Vec<(&'static str, String)> {
     let Query { last, severity, after, kind, peer, component, since_ns, until_ns } = query;
-    let mut path = format!(
-        "/api/v1/diagnostics/events?last={last}&severity={severity}&after={after}\
-         &since_ns={since_ns}&until_ns={until_ns}"
-    );
-    for (name, value) in [("kind", kind), ("peer", peer), ("component", component)] {
-        if let Some(value) = value {
-            path.extend(["&", name, "=", &encoded(value)]);
-        }
-    }
-    path
+    let mut parameters = vec![
+        ("last", last.to_string()),
+        ("severity", severity.to_string()),
+        ("after", after.to_string()),
+        ("since_ns", since_ns.to_string()),
+        ("until_ns", until_ns.to_string()),
+    ];
+    let words = [("kind", kind), ("peer", peer), ("component", component)];
+    parameters.extend(words.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+    parameters
 }
 
 impl DiagEvents {

@@ -219,7 +219,7 @@ fn the_http_interface_is_asked_with_a_token() {
         line.starts_with("GET /api/v1/diagnostics/events?last=50&severity=debug&after=0&"),
         "{line}"
     );
-    assert!(line.ends_with("&component=a%20b HTTP/1.0"), "{line}");
+    assert!(line.ends_with("&component=a%20b HTTP/1.1"), "{line}");
     assert!(request.contains(&format!("\r\nhost: {address}\r\n")), "{request}");
     assert!(request.contains("\r\nauthorization: Bearer 0123456789abcdef\r\n"), "{request}");
 }
