@@ -13,9 +13,20 @@ pub trait Wire: Sized {
     /// A shorter `out` gives `None`.
     fn put<'a>(&self, out: &'a mut [u8]) -> Option<&'a mut [u8]>;
 
-    /// Reads one from the start of `bytes` and returns it with the rest.
+    /// The value whose bytes are zero.
+    const ZERO: Self;
+
+    /// Reads one from the start of `bytes` in place of this one, and returns the rest.
     /// Bytes that are missing count as zero, so that records of an older image can be read.
-    fn take(bytes: &[u8]) -> (Self, &[u8]);
+    fn fill<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8];
+
+    /// The same into a new one.
+    #[inline]
+    fn take(bytes: &[u8]) -> (Self, &[u8]) {
+        let mut record = Self::ZERO;
+        let rest = record.fill(bytes);
+        (record, rest)
+    }
 }
 
 macro_rules! wire_integer {
@@ -30,12 +41,16 @@ macro_rules! wire_integer {
                 Some(rest)
             }
 
+            const ZERO: Self = 0;
+
             #[inline]
-            fn take(bytes: &[u8]) -> (Self, &[u8]) {
-                match bytes.split_first_chunk() {
+            fn fill<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+                let (value, rest) = match bytes.split_first_chunk() {
                     Some((mine, rest)) => (Self::from_le_bytes(*mine), rest),
-                    None => (0, &[]),
-                }
+                    None => (0, &[][..]),
+                };
+                *self = value;
+                rest
             }
         }
     )*};
@@ -54,14 +69,14 @@ impl<T: Wire, const N: usize> Wire for [T; N] {
         Some(out)
     }
 
+    const ZERO: Self = [T::ZERO; N];
+
     #[inline]
-    fn take(mut bytes: &[u8]) -> (Self, &[u8]) {
-        let items = core::array::from_fn(|_| {
-            let (item, rest) = T::take(bytes);
-            bytes = rest;
-            item
-        });
-        (items, bytes)
+    fn fill<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [u8] {
+        for item in self {
+            bytes = item.fill(bytes);
+        }
+        bytes
     }
 }
 
@@ -79,10 +94,13 @@ macro_rules! wire_record {
                 Some(out)
             }
 
+            const ZERO: Self = $record { $($field: Wire::ZERO),* };
+
             #[inline]
-            fn take(bytes: &[u8]) -> (Self, &[u8]) {
-                $(let ($field, bytes) = Wire::take(bytes);)*
-                ($record { $($field),* }, bytes)
+            fn fill<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+                let $record { $($field),* } = self;
+                $(let bytes = $field.fill(bytes);)*
+                bytes
             }
         }
 

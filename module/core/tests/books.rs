@@ -565,7 +565,8 @@ fn a_straggler_is_forgotten_sooner_than_a_connection_that_was_adopted() {
     books.count(0, &packet(3, Direction::Received), SECOND);
     let open = |now| {
         books.sweep(0, Sweep::Due(16), now);
-        let is_open = |one: &Connection| one.meta().has(Meta::IN_USE) && !one.meta().has(Meta::ENDED);
+        let is_open =
+            |one: &Connection| one.meta().has(Meta::IN_USE) && !one.meta().has(Meta::ENDED);
         books.engine.connections().ever_used(0).filter(|(_, one)| is_open(one)).count()
     };
     assert_eq!(open(SECOND + 4 * SECOND), 3);

@@ -108,17 +108,37 @@ pub struct Records<'a, T> {
     record: PhantomData<T>,
 }
 
-impl<T: Wire> Iterator for Records<'_, T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
+impl<'a, T: Wire> Records<'a, T> {
+    fn next_bytes(&mut self) -> Option<&'a [u8]> {
         let (record, rest) = self.bytes.split_at_checked(self.record_size)?;
         if record.is_empty() {
             return None;
         }
         self.bytes = rest;
         // Where all of it is there, no field needs to be asked for that.
-        Some(T::take(record.get(..T::SIZE).unwrap_or(record)).0)
+        Some(record.get(..T::SIZE).unwrap_or(record))
+    }
+
+    /// Decodes them where they are to stay: behind those that are there.
+    pub(crate) fn append_to(mut self, kept: &mut Vec<T>)
+    where
+        T: Clone,
+    {
+        let before = kept.len();
+        kept.resize(before + self.len(), T::ZERO);
+        for record in kept.iter_mut().skip(before) {
+            if let Some(bytes) = self.next_bytes() {
+                record.fill(bytes);
+            }
+        }
+    }
+}
+
+impl<T: Wire> Iterator for Records<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        Some(T::take(self.next_bytes()?).0)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -165,14 +165,14 @@ impl Visitor for Image {
         match block.part() {
             Part::Status(status) => self.status = status,
             Part::TotalsBefore(totals) => self.totals_before = totals,
-            Part::Connections(records) => self.connections.extend(records),
-            Part::Fds(records) => self.fds.extend(records),
-            Part::Latency(records) => self.latency.extend(records),
+            Part::Connections(records) => records.append_to(&mut self.connections),
+            Part::Fds(records) => records.append_to(&mut self.fds),
+            Part::Latency(records) => records.append_to(&mut self.latency),
             Part::Quality(quality) => self.quality = quality,
-            Part::Drops(records) => self.drops.extend(records),
-            Part::Alerts(records) => self.alerts.extend(records),
+            Part::Drops(records) => records.append_to(&mut self.drops),
+            Part::Alerts(records) => records.append_to(&mut self.alerts),
             Part::Closed(totals) => self.closed = totals,
-            Part::Untracked(records) => self.untracked.extend(records),
+            Part::Untracked(records) => records.append_to(&mut self.untracked),
             Part::TotalsAfter(totals) => self.totals_after = totals,
             Part::End(_) | Part::Unknown(_) => {}
         }
