@@ -18,7 +18,7 @@ as_root = $(if $(filter 0,$(shell id -u)),,sudo)
 # Into a DESTDIR of one's own nobody has to be root.
 installer = $(if $(DESTDIR),,$(as_root))
 
-.PHONY: all module tools load unload install demo test debug race fuzz bench vm clean help
+.PHONY: all module tools load unload install demo fleet test debug race fuzz bench vm clean help
 .NOTPARALLEL:
 
 all: module tools ## mutex.ko for the running kernel (or KDIR=...), and the tools
@@ -50,6 +50,9 @@ install: all ## install the module for the next boots, the tools, their manual a
 
 demo: ## everything once in a virtual machine: build, load, real traffic, export, audit
 	@scripts/demo
+
+fleet: ## three hosts in a virtual machine, one Prometheus, one NATS: what they know together, and what it costs
+	@examples/fleet/run
 
 test: ## every test of the project
 	@scripts/test
