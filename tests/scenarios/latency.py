@@ -165,13 +165,19 @@ def udp(a, b):
 
 def echo(a):
     check.part("ICMP echo")
-    # -U: ping's own clock at both ends, not the kernel's when the answer came in.
-    said = a.sh("ping", "-U", "-n", "-c", 10, "-i", "0.05", "10.0.1.2")
+    # An echo that is sent before the last one was answered is no sample, and a slow machine answers late.
+    interval = 0.2
+    for _ in range(20):
+        # -U: ping's own clock at both ends, not the kernel's when the answer came in.
+        said = a.sh("ping", "-U", "-n", "-c", 10, "-i", interval, "10.0.1.2")
+        times = [float(word) * MS for word in re.findall(r"time=([\d.]+)", said)]
+        if len(times) == 10 and max(times) < interval * 1000 * MS:
+            break
+        check.note("the machine stood still; once more")
     low, middle, high = (round(float(word) * MS) for word in
                          re.search(r"= ([\d.]+)/([\d.]+)/([\d.]+)/", said).groups())
-    times = [float(word) * MS for word in re.findall(r"time=([\d.]+)", said)]
     image = module.image_at_rest()
-    c = next(c for c in image.connections if c.netns == a.inode and c.protocol == 1)
+    c = max((c for c in image.connections if c.netns == a.inode and c.protocol == 1), key=lambda c: c.id)
     check.equal("samples: the echoes that ping sent one at a time", c.quality.latency_samples, 10)
     between("the smallest", 40 * MS - 1000, c.quality.latency_min_ns, low + 1000)
     between("the largest", 40 * MS - 1000, c.quality.latency_max_ns, high + 1000)
