@@ -18,7 +18,7 @@ use crate::part::Parts;
 use crate::part::State;
 
 /// How often it looks.
-const INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Begins; aborted when there are other parts.
 pub fn start(parts: &Parts, own: &Arc<Own>) -> JoinHandle<()> {

@@ -29,6 +29,11 @@ impl Journal {
     /// Something that `component` has to say, which is a part or the daemon as a whole.
     pub fn tell(&self, component: &'static str, mut entry: Entry) {
         shorten(&mut entry.message);
+        let recorder = locked(&self.0).clone();
+        if let Some(recorder) = recorder {
+            // One that was closed meanwhile takes nothing, and the log has it.
+            let _ = recorder.record(entry.clone().with("component", component));
+        }
         let (kind, message) = (entry.kind.name(), &entry.message);
         match entry.severity {
             Severity::Debug => tracing::debug!(component, kind, "{message}"),
@@ -37,11 +42,6 @@ impl Journal {
             Severity::Error | Severity::Critical => {
                 tracing::error!(component, kind, "{message}");
             }
-        }
-        let recorder = locked(&self.0).clone();
-        if let Some(recorder) = recorder {
-            // One that was closed meanwhile takes nothing, and the log has it.
-            let _ = recorder.record(entry.with("component", component));
         }
     }
 }

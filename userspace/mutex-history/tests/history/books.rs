@@ -325,6 +325,35 @@ fn traffic_is_whose_it_is() {
 }
 
 #[test]
+fn what_passed_while_nobody_looked_is_nobodys_and_what_comes_then_is_somebodys() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("h.db");
+    let open = || History::open(&path, settings()).expect("there is room");
+    let mut host = Host::new();
+    let web = host.connect("nginx", 1, 443, false);
+    let look = |history: &mut History, host: &mut Host, of_web: u64, of_others: u64| {
+        host.traffic(web, of_web, 0);
+        host.late(0, of_others, 0);
+        host.wait(10 * S);
+        history.record(&host.snapshot()).expect("there is room");
+    };
+    let mut history = open();
+    look(&mut history, &mut host, 777, 0);
+    look(&mut history, &mut host, 1000, 0);
+    drop(history);
+    let mut history = open();
+    look(&mut history, &mut host, 500, 9000);
+    look(&mut history, &mut host, 30, 0);
+    let rows = history.reader().and_then(|reader| reader.groups("command", &Range::default()));
+    let rows = rows.expect("it can be read");
+    let sent = |of: &GroupOf| -> u64 {
+        rows.iter().filter(|row| row.of == *of).filter_map(|row| row.counter("sent_bytes")).sum()
+    };
+    assert_eq!(sent(&GroupOf::Named("nginx".to_owned())), 1030);
+    assert_eq!(sent(&GroupOf::Other), 9500);
+}
+
+#[test]
 fn percentiles_gauges_and_rates_of_any_stretch_are_those_of_all_its_samples() {
     let folder = tempfile::tempdir().expect("there is room");
     let mut history =

@@ -102,11 +102,18 @@ impl Daemon {
     fn socket(path: &Path) -> Result<Self, Failure> {
         let client = Client::with_timeout(path, PATIENCE);
         client.map(Daemon::Socket).map_err(|error| {
+            let path = path.display();
             let what = match &error {
+                Error::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    let reason = reason(error);
+                    return anyhow!(
+                        "cannot ask mutexd at {path}: {reason}; ask as root, or as the user that it runs as"
+                    )
+                    .into();
+                }
                 Error::Io(error) => reason(error),
                 error => error.to_string(),
             };
-            let path = path.display();
             anyhow!(
                 "cannot ask mutexd at {path}: {what}; is it running, with diagnostics.socket = \"{path}\"?"
             )

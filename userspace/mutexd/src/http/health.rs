@@ -86,8 +86,8 @@ async fn short(parts: Parts, word: fn(State) -> &'static str) -> Response {
         parts.iter().map(|part| (part.name(), part.health().state)).collect::<Vec<_>>()
     });
     // That nobody can say how it fares is a failure, too.
-    let states = asked.await.unwrap_or_else(|_| vec![("health", State::Failed)]);
-    let (state, text) = told(&states, word);
+    let fares = asked.await.unwrap_or_else(|_| vec![("health", State::Failed)]);
+    let (state, text) = told(&fares, word);
     let status = match state {
         State::Failed => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::OK,

@@ -118,9 +118,9 @@ impl Site {
         own.answer(status);
         // What somebody asks wrongly is answered well.
         if response.status().is_server_error() {
-            pending.fail()
+            pending.fail();
         } else {
-            pending.succeed()
+            pending.succeed();
         }
         tracing::debug!(%method, path, status, "answered");
         harden(response.headers_mut());
