@@ -124,8 +124,7 @@ impl Glance {
         self.latency.sort_unstable();
         // Also octaves in between that have none, so that a distribution has its form.
         let ends = self.latency.first().zip(self.latency.last());
-        let octaves =
-            ends.into_iter().flat_map(|((first, _), (last, _))| *first..=*last.min(&63));
+        let octaves = ends.into_iter().flat_map(|((first, _), (last, _))| *first..=*last.min(&63));
         let latency: Vec<Value> = octaves
             .map(|octave| {
                 let of_it = self.latency.iter().filter(|(other, _)| *other == octave);
