@@ -93,16 +93,20 @@ static struct sock *full_socket(struct sk_buff *skb, const struct nf_hook_state 
 	return sk;
 }
 
-/* A new sample comes with the sending time of another segment (RACK, RFC 8985). */
+/* A new sample comes with the sending time of another segment (RACK, RFC 8985).
+ *
+ * What is received is looked at before its socket is locked, so its owner may be writing these on
+ * another CPU, as plain words. Each read is whole, and none depends on another: at worst a sample is
+ * told with the value of the next one, whose sending time comes with a later packet. */
 static __always_inline void read_tcp(const struct sock *sk, struct mutex_tcp *tcp)
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
-	u32 srtt = READ_ONCE(tp->srtt_us);
+	u32 srtt = data_race(READ_ONCE(tp->srtt_us));
 
 	if (!srtt)
 		return;
-	tcp->sample = (u32)READ_ONCE(tp->rack.mstamp);
-	tcp->rtt = READ_ONCE(tp->rack.rtt_us);
+	tcp->sample = (u32)data_race(READ_ONCE(tp->rack.mstamp));
+	tcp->rtt = data_race(READ_ONCE(tp->rack.rtt_us));
 	tcp->srtt = srtt >> 3;
 	/* Only the handshake was measured, whose sample is all that was smoothed. */
 	if (!tcp->sample) {
