@@ -149,6 +149,13 @@ def lockdep_is_off():
     return os.path.exists(LOCKDEP) and not re.search(r"debug_locks:\s+1$", open(LOCKDEP).read(), re.M)
 
 
+def watched():
+    """How many accesses KCSAN has watched for a while, and how often somebody else came by, whether MUTEX was
+    among them or not."""
+    counters = dict(re.findall(r"^(\w+): (\d+)$", open(KCSAN).read(), re.M))
+    return int(counters["setup_watchpoints"]), int(counters["data_races"])
+
+
 def main():
     seconds, names = int(sys.argv[1]), sys.argv[2:]
     results = []
@@ -171,6 +178,10 @@ def main():
     leaked = leaks(times)
     if os.path.exists(KMEMLEAK):
         results.append(("(kmemleak)", f"{leaked} leaks" if leaked else None, time.monotonic() - began))
+    if os.path.exists(KCSAN):
+        number, races = watched()
+        print(f"{'ok  ' if number else 'FAIL'} KCSAN has watched {number} accesses: {races} data races, those of others included")
+        results.append(("(KCSAN)", None if number else "has watched nothing", 0))
     if lockdep_is_off():
         print("FAIL lockdep has given up: see the kernel's log")
         results.append(("(lockdep)", "has given up", 0))
