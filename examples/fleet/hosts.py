@@ -25,7 +25,9 @@ MESSAGES = f"{WATCH}:8222"
 
 
 class Fleet:
-    """`absent` peers of each host are not there; `copies` times is each host scraped, as if there were as many more."""
+    """`absent` peers of each host are not there; `copies` times is each host scraped, as if there were as many more;
+    `change` is what another configuration has of mutexd.toml.
+    """
 
     def __init__(self, absent=4, copies=1, change=lambda text: text):
         shutil.rmtree(FOLDER, ignore_errors=True)

@@ -274,7 +274,7 @@ impl Cache {
             peer.said_ns = 0;
         } else if let Some(said) = self.said.get(key) {
             peer.settings = said.settings.clone();
-            peer.said_ns = said.said_ns;
+            peer.said_ns = said.time_ns;
         } else {
             peer.settings = PeerSettings::default();
             peer.said_ns = 0;
@@ -346,7 +346,7 @@ impl Cache {
             }
             Announcement::Updated { public_key, settings } => {
                 let said = self.said_here(public_key, settings.clone(), now);
-                let said_ns = said.said_ns;
+                let said_ns = said.time_ns;
                 let is_new = self.hear(public_key, said, now);
                 if is_new && !self.peers.keys().any(|id| id.public_key == public_key) {
                     // Another node may have it.
@@ -375,10 +375,10 @@ impl Cache {
 
     /// Another node says what it knows of a peer; who spoke last is right.
     pub(crate) fn told(&mut self, public_key: PublicKey, facts: &Facts, now: Moment) {
-        let known_ns = self.said.get(&public_key).map_or(0, |said| said.said_ns);
+        let known_ns = self.said.get(&public_key).map_or(0, |said| said.time_ns);
         if facts.said_ns > known_ns {
-            let (settings, said_ns) = (facts.settings.clone(), facts.said_ns);
-            self.hear(public_key, Said { settings, said_ns, own: false }, now);
+            let (settings, time_ns) = (facts.settings.clone(), facts.said_ns);
+            self.hear(public_key, Said { settings, time_ns, own: false }, now);
         }
     }
 
@@ -391,8 +391,8 @@ impl Cache {
 
     /// What is said here goes before all that is known, even if the clock was set back meanwhile.
     fn said_here(&self, key: PublicKey, settings: PeerSettings, now: Moment) -> Said {
-        let known_ns = self.said.get(&key).map_or(0, |known| known.said_ns);
-        Said { settings, said_ns: now.time_ns.max(known_ns.saturating_add(1)), own: true }
+        let known_ns = self.said.get(&key).map_or(0, |known| known.time_ns);
+        Said { settings, time_ns: now.time_ns.max(known_ns.saturating_add(1)), own: true }
     }
 
     /// Tells whether it is something new.
@@ -423,7 +423,7 @@ impl Cache {
     /// What the database knows from before this process, whenever it could be read.
     pub(crate) fn restore(&mut self, state: State, now: Moment) {
         for (key, said) in state.said {
-            if self.said.get(&key).is_none_or(|known| known.said_ns < said.said_ns) {
+            if self.said.get(&key).is_none_or(|known| known.time_ns < said.time_ns) {
                 self.said.insert(key, said);
             } else if let Some(known) = self.said.get(&key) {
                 self.writes.push(Write::Say(key, known.clone()));
@@ -506,10 +506,10 @@ impl Cache {
         let told: HashSet<_> =
             self.peers.values().map(|peer| (peer.id.public_key, peer.said_ns)).collect();
         for (key, said) in &self.said {
-            if said.own && !told.contains(&(*key, said.said_ns)) {
+            if said.own && !told.contains(&(*key, said.time_ns)) {
                 let facts = Facts {
                     settings: said.settings.clone(),
-                    said_ns: said.said_ns,
+                    said_ns: said.time_ns,
                     ..Facts::default()
                 };
                 events.push(Event {

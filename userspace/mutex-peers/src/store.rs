@@ -100,7 +100,7 @@ impl Write {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Said {
     pub settings: PeerSettings,
-    pub said_ns: u64,
+    pub time_ns: u64,
     /// Here, and not at another node.
     pub own: bool,
 }
@@ -680,7 +680,7 @@ fn write(connection: &mut Connection, batch: &Batch) -> rusqlite::Result<()> {
                     key.to_string(),
                     said.settings.name,
                     said.settings.check_alive_address.map(|address| address.to_string()),
-                    integer(said.said_ns),
+                    integer(said.time_ns),
                     said.own
                 ],
             )?,
@@ -754,7 +754,7 @@ fn load(connection: &Connection, samples: usize) -> rusqlite::Result<State> {
         if let Ok(key) = key.parse() {
             let check_alive_address = address.and_then(|address| address.parse().ok());
             let settings = PeerSettings { name, check_alive_address };
-            state.said.push((key, Said { settings, said_ns: unsigned(said_ns), own }));
+            state.said.push((key, Said { settings, time_ns: unsigned(said_ns), own }));
         }
     }
     Ok(state)
