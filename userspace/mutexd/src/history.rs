@@ -167,16 +167,8 @@ impl Work {
             fares.state = self.history.state().clone();
             let before = std::mem::replace(&mut fares.trouble, trouble.clone());
             drop(fares);
-            match trouble {
-                Some(trouble) if before.as_ref() != Some(&trouble) => {
-                    self.own.journal.tell(NAME, trouble.entry());
-                }
-                None if before.is_some() => {
-                    let message = "the history goes on, with all that was counted meanwhile";
-                    let entry = Entry::custom("history_resumed", Severity::Info, message);
-                    self.own.journal.tell(NAME, entry);
-                }
-                _ => {}
+            if let Some(entry) = change(before.as_ref(), trouble.as_ref()) {
+                self.own.journal.tell(NAME, entry);
             }
         }
     }
@@ -200,6 +192,20 @@ impl Work {
         store.set_size(state.bytes, self.history.settings().max_bytes);
         Ok(findings)
     }
+}
+
+/// What there is to tell when the last attempt went as `before`, and this one as `now`.
+fn change(before: Option<&Trouble>, now: Option<&Trouble>) -> Option<Entry> {
+    if before == now {
+        return None;
+    }
+    Some(now.map_or_else(
+        || {
+            let message = "the history goes on, with all that was counted meanwhile";
+            Entry::custom("history_resumed", Severity::Info, message)
+        },
+        Trouble::entry,
+    ))
 }
 
 /// What was found, for who looks after the host.
@@ -428,6 +434,21 @@ mod tests {
             let told = entry(found(kind, None));
             assert!(told.metadata.is_empty() && told.kind.name() == kind.name());
         }
+    }
+
+    #[test]
+    fn trouble_is_told_when_it_comes_changes_and_goes() {
+        let told = |before, now| {
+            change(before, now).map(|entry| (entry.kind.name().to_owned(), entry.severity))
+        };
+        let kernel = Trouble::Kernel("MUTEX is not loaded".into());
+        let disk = Trouble::Database("there is no room".into());
+        let some = |kind: &str, severity| Some((kind.to_owned(), severity));
+        assert_eq!(told(None, None), None);
+        assert_eq!(told(None, Some(&kernel)), some("history_paused", Severity::Warning));
+        assert_eq!(told(Some(&kernel), Some(&kernel)), None);
+        assert_eq!(told(Some(&kernel), Some(&disk)), some("database_fault", Severity::Error));
+        assert_eq!(told(Some(&disk), None), some("history_resumed", Severity::Info));
     }
 
     #[test]

@@ -160,3 +160,32 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_are_kept_and_each_change_is_told_once() {
+        let (samples, tried) = (VecDeque::new(), Instant::now());
+        let mut state = State { samples, taken: 0, problem: None, tried };
+        let mut take = |read: Result<u64, Error>| {
+            let parse = |uptime| Stats::parse(&format!("format 1\nuptime_ns {uptime}\n"));
+            let told = state.take(read.and_then(parse), 3);
+            let numbers: Vec<u64> = state.samples.iter().map(|sample| sample.number).collect();
+            (numbers, told.map(|entry| entry.message))
+        };
+        let is_loaded = || Some("MUTEX is loaded".to_owned());
+        assert_eq!(take(Ok(1)), (vec![1], is_loaded()));
+        assert_eq!(take(Ok(2)), (vec![1, 2], None));
+        assert_eq!(take(Ok(3)), (vec![1, 2, 3], None));
+        assert_eq!(take(Ok(4)), (vec![2, 3, 4], None));
+        let (kept, told) = take(Err(Error::Unloaded));
+        assert_eq!(kept, [2, 3, 4]);
+        assert!(told.is_some_and(|told| told.ends_with("; it is looked for again and again")));
+        assert_eq!(take(Err(Error::Unloaded)), (vec![2, 3, 4], None));
+        assert_eq!(take(Ok(5)), (vec![3, 4, 5], is_loaded()));
+        // Its numbers are not to be compared with those of the one before.
+        assert_eq!(take(Ok(1)), (vec![6], Some("MUTEX was loaded anew".to_owned())));
+    }
+}

@@ -66,10 +66,15 @@ fn start_reload_and_the_modules_coming_and_going_are_recorded() {
     until("another module is told from the one before", || {
         has(&daemon, "network", "module_available", "info", "MUTEX was loaded anew")
     });
+    // A recorder that is started anew takes the place of the one before.
+    host.configure("[diagnostics]\nmax_events = 500\n");
+    daemon.reload();
+    let kinds: Vec<String> = events(&daemon, "daemon").into_iter().map(|[kind, ..]| kind).collect();
+    assert_eq!(kinds, ["configuration_read"]);
     // Each is in the log once.
     let count = |text: &str| host.log().matches(text).count();
     assert_eq!(count("mutexd is ready, and listens on "), 1, "{}", host.log());
-    assert_eq!(count("the configuration was read again"), 1, "{}", host.log());
+    assert_eq!(count("the configuration was read again"), 2, "{}", host.log());
     assert_eq!(count("the configuration stays as it was: "), 1, "{}", host.log());
     assert_eq!(daemon.end(Signal::TERM), Some(0));
 }
@@ -109,4 +114,11 @@ fn programs_hand_over_events_and_ask_over_the_socket() {
     assert!(host.log().contains("handshake: timed out"), "{}", host.log());
     let late = Query { severity: Severity::Error, since_ns: u64::MAX, ..Query::last(9) };
     assert_eq!(client.events(&late).expect("it answers"), [Value::Null; 0]);
+    assert_eq!(daemon.get("/api/v1/diagnostics/events?last=1000").status, 200);
+    let many = daemon.get("/api/v1/diagnostics/events?last=1001");
+    assert_eq!((many.status, &many.json()["error"]), (400, &"last is at most 1000".into()));
+    for time in ["since_ns=18446744073709551615", "until_ns=1"] {
+        let answer = daemon.get(&format!("/api/v1/diagnostics/events?{time}")).json();
+        assert_eq!(answer["events"], serde_json::json!([]), "{time}");
+    }
 }
