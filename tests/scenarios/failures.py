@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
+# Only on: stock uml
 """mutexd while things fail: killed at any moment, the clock set, the disk full, databases damaged, the module and the
 message server gone. It goes on, says what is wrong, and loses nothing that it had confirmed.
 

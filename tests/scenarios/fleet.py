@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
+# Only on: stock uml
 """The example fleet: three hosts, one Prometheus, one NATS. What one place says of all hosts is what each says, and wg.
 
 examples/fleet has what is started here.

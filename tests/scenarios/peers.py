@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
+# Only on: stock uml
 """Peers of real WireGuard devices: two daemons in namespaces, a message server between them.
 
 The judges are wg, the kernel's own counters of interfaces, promtool and SQLite. The module has no part in it.
