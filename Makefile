@@ -60,7 +60,7 @@ test: ## every test of the project
 debug: ## all scenarios on kernels that look for bugs, one with two processors (hours on two cores)
 	@scripts/test debug-all debug-smp
 
-race: ## data races between two processors, on a kernel that finds them (an hour on two cores)
+race: ## data races between two processors, on a kernel that finds them (half an hour on two cores, and as long for the kernel)
 	@scripts/test race
 
 fuzz: ## parsers and decoders, fed by a fuzzer for five minutes; goes on where the last one stopped
