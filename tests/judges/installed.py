@@ -24,7 +24,8 @@ def files():
     commands = re.findall(r"^  ([a-z]+) ", said("mutexctl", "--help").stdout.split("Options:")[0], re.MULTILINE)
     commands.remove("help")
     pages = ["mutexctl", *(f"mutexctl-{name}" for name in commands),
-             *(f"mutexctl-{name}" for name in ("alerts-clear", "config-get", "config-set"))]
+             *(f"mutexctl-{name}" for name in ("alerts-clear", "config-get", "config-set", "diag-counts", "diag-events",
+                                               "diag-health"))]
     release, = os.listdir(ROOT / "lib/modules")
     programs = {f"usr/bin/{name}" for name in os.listdir(pathlib.Path(sys.argv[1]) / "out/tools")}
     wanted = {f"lib/modules/{release}/updates/mutex.ko", "usr/include/mutex.h", *programs,
