@@ -17,14 +17,11 @@ use ratatui::style::Style;
 
 use super::draw::Canvas;
 use super::history::sparkline;
-use super::listing::group_id;
 use super::row::Row;
-use super::sample::Sample;
 use super::state::State;
 use super::theme::Role;
 use super::unit::Unit;
 use super::view::Column;
-use super::view::View;
 use crate::commands::endpoint;
 use crate::histogram::Histogram;
 use crate::human;
@@ -43,7 +40,7 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State) {
     };
     canvas.write(2, 0, &format!(" {} ", name(&row, state)), title);
     let lines = lines(&row, state);
-    let histogram = histogram(&row, &state.sample, state.view);
+    let histogram = histogram(&row, state);
     // Beside each other if both have room.
     let is_wide = canvas.area.width >= 76 && !histogram.is_empty();
     let width = if is_wide { canvas.area.width - BARS - 2 } else { canvas.area.width };
@@ -88,21 +85,14 @@ fn draw_histogram(canvas: &mut Canvas<'_>, column: u16, line: u16, histogram: &H
 }
 
 /// The histogram of a row: that of a group is of all of its connections that are listed.
-fn histogram(row: &Row<'_>, sample: &Sample, view: View) -> Histogram {
+fn histogram(row: &Row<'_>, state: &State) -> Histogram {
+    let State { sample, listing, .. } = state;
     let latency = &sample.image.latency;
     match row {
         Row::Connection(connection, _) => Histogram::of_connection(latency, connection.id),
         Row::Fd(fd) => Histogram::of_fd(latency, fd.id),
         Row::Process(group) | Row::Remote(group) => {
-            let connections = sample.image.connections.iter().enumerate();
-            let mut ids: Vec<u64> = connections
-                .filter(|(position, connection)| {
-                    group_id(view, connection, sample.owner(*position)) == group.id
-                })
-                .map(|(_, connection)| connection.id)
-                .collect();
-            ids.sort_unstable();
-            Histogram::of_connections(latency, &ids)
+            Histogram::of_connections(latency, &listing.ids(sample, group))
         }
         Row::Alert(_) => Histogram::default(),
     }

@@ -32,6 +32,8 @@ pub struct Query {
 pub struct Group {
     /// The process's pid, or the address.
     pub id: u128,
+    /// Its place among the groups.
+    number: u32,
     pub family: u8,
     pub uid: u32,
     pub command: [u8; 16],
@@ -70,7 +72,7 @@ impl Group {
 }
 
 /// What the group of a connection is known by.
-pub fn group_id(view: View, connection: &Connection, owner: Option<&Fd>) -> u128 {
+fn group_id(view: View, connection: &Connection, owner: Option<&Fd>) -> u128 {
     match view {
         View::Remotes => u128::from_be_bytes(connection.remote_address),
         _ => owner.map_or(0, |fd| fd.pid).into(),
@@ -90,6 +92,8 @@ struct Place {
 pub struct Listing {
     places: Vec<Place>,
     pub groups: Vec<Group>,
+    /// The number of the group of each listed connection, by its position.
+    members: Vec<Option<u32>>,
     /// What the connections of all rows have moved.
     pub listed: Totals,
     /// What all other connections have.
@@ -105,6 +109,7 @@ impl Listing {
     pub fn arrange(&mut self, sample: &Sample, query: &Query) {
         self.places.clear();
         self.groups.clear();
+        self.members.clear();
         (self.listed, self.other) = (Totals::ZERO, Totals::ZERO);
         match query.view {
             View::Connections => self.connections(sample, query),
@@ -130,18 +135,22 @@ impl Listing {
     }
 
     fn group(&mut self, sample: &Sample, query: &Query) {
-        let mut known: HashMap<u128, usize> = HashMap::new();
+        let mut known: HashMap<u128, u32> = HashMap::new();
         for (position, connection) in sample.image.connections.iter().enumerate() {
             if !self.is_wanted(sample, query, position, connection) {
+                self.members.push(None);
                 continue;
             }
             let owner = sample.owner(position);
             let id = group_id(query.view, connection, owner);
-            let index = *known.entry(id).or_insert_with(|| {
-                self.groups.push(Group::new(id, connection, owner));
-                self.groups.len() - 1
+            let number = *known.entry(id).or_insert_with(|| {
+                // A table of the kernel's holds fewer.
+                let number = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
+                self.groups.push(Group::new(id, number, connection, owner));
+                number
             });
-            if let Some(group) = self.groups.get_mut(index) {
+            self.members.push(Some(number));
+            if let Some(group) = self.groups.get_mut(number as usize) {
                 group.add(connection);
             }
         }
@@ -219,6 +228,15 @@ impl Listing {
         })
     }
 
+    /// The ids of a group's connections, in their order.
+    pub fn ids(&self, sample: &Sample, group: &Group) -> Vec<u64> {
+        let all = self.members.iter().zip(&sample.image.connections);
+        let mine = all.filter(|(number, _)| **number == Some(group.number));
+        let mut ids: Vec<u64> = mine.map(|(_, connection)| connection.id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
     /// How many rows there are.
     pub fn len(&self) -> usize {
         self.places.len()
@@ -241,9 +259,10 @@ impl Listing {
 }
 
 impl Group {
-    fn new(id: u128, connection: &Connection, owner: Option<&Fd>) -> Self {
+    fn new(id: u128, number: u32, connection: &Connection, owner: Option<&Fd>) -> Self {
         Group {
             id,
+            number,
             family: connection.family,
             uid: connection.uid,
             command: owner.map_or([0; 16], |fd| fd.command),
