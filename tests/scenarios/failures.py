@@ -15,7 +15,7 @@ import threading
 import time
 
 from lib import check, module, net, pace
-from lib.daemon import Daemon, rows, until
+from lib.daemon import Daemon, fill, rows, until
 
 FOLDER = "/tmp/failures"
 DISK = f"{FOLDER}/disk"
@@ -112,17 +112,6 @@ def findings(kind):
     return [reason for reason, in rows(HISTORY, "SELECT reason FROM finding WHERE kind = ? ORDER BY id", kind)]
 
 
-def fill():
-    """Takes all room there is."""
-    with open(f"{DISK}/filler", "wb", buffering=0) as filler:
-        for size in (1 << 16, 512):
-            try:
-                while True:
-                    filler.write(bytes(size))
-            except OSError:
-                pass
-
-
 def damage(path, how):
     """Makes something else of a file that nobody has open."""
     size = os.path.getsize(path)
@@ -193,7 +182,7 @@ def full(daemon, books, traffic):
     with contextlib.closing(sqlite3.connect(HISTORY, timeout=60)) as other:
         until("the log is in the database", lambda: not other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
     with traffic:
-        fill()
+        fill(DISK)
         until("that is said", lambda: "no room" in daemon.health("history"))
         os.unlink(f"{DISK}/filler")
         until("it goes on when there is room", lambda: "no room" not in daemon.health("history"))

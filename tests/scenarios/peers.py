@@ -13,7 +13,7 @@ import re
 import sqlite3
 
 from lib import check, net
-from lib.daemon import PATIENCE, Daemon, promtool_reads, rows, until
+from lib.daemon import PATIENCE, Daemon, fill, promtool_reads, rows, until
 
 # A file system of its own, so that it can be full.
 FOLDER = "/tmp/peers"
@@ -233,13 +233,7 @@ def keeps(world, hub):
     # Nothing of its log is left that could be written over.
     until("the log is in the database", lambda: not other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
     other.close()
-    with open(f"{FOLDER}/hub/filler", "wb", buffering=0) as filler:
-        for size in (1 << 16, 512):
-            try:
-                while True:
-                    filler.write(bytes(size))
-            except OSError:
-                pass
+    fill(f"{FOLDER}/hub")
     troubled("full")
     os.unlink(f"{FOLDER}/hub/filler")
     well("with room")

@@ -30,6 +30,17 @@ def until(what, holds, patience=PATIENCE):
         time.sleep(0.3)
 
 
+def fill(folder):
+    """Takes all room that a folder's disk has, in a file `filler`."""
+    with open(f"{folder}/filler", "wb", buffering=0) as filler:
+        for size in (1 << 16, 512):
+            try:
+                while True:
+                    filler.write(bytes(size))
+            except OSError:
+                pass
+
+
 class Daemon:
     """`settings` are whole sections, or None if its configuration is there; its state folder and its log are below
     `folder`. `before` are words that its command begins with.
