@@ -50,7 +50,7 @@ fn config() -> Result<Config> {
         ("timeout_closed", parameters::timeout_closed.value()),
         ("timeout_fd", parameters::timeout_fd.value()),
     ] {
-        config.set(key, u64::from(*value)).map_err(|refusal| {
+        config.set(key, u64::from(value)).map_err(|refusal| {
             pr_err!("{}\n", format_args!("{refusal}"));
             EINVAL
         })?;
@@ -64,9 +64,9 @@ fn config() -> Result<Config> {
 #[inline(never)]
 pub(crate) fn engine() -> Result<KBox<Engine<KernelMemory>>> {
     let connections =
-        checked("max_connections", *parameters::max_connections.value(), TABLE)? as usize;
-    let fds = checked("max_fds", *parameters::max_fds.value(), TABLE)? as usize;
-    let alerts = checked("max_alerts", *parameters::max_alerts.value(), ALERTS)? as usize;
+        checked("max_connections", parameters::max_connections.value(), TABLE)? as usize;
+    let fds = checked("max_fds", parameters::max_fds.value(), TABLE)? as usize;
+    let alerts = checked("max_alerts", parameters::max_alerts.value(), ALERTS)? as usize;
     let config = config()?;
 
     let connection_buckets = buckets_for(connections as u32);

@@ -114,8 +114,8 @@ impl kernel::Module for Module {
         let registered = Registered::new()?;
         pr_info!(
             "counting, up to {} connections and {} fds\n",
-            *module_parameters::max_connections.value(),
-            *module_parameters::max_fds.value()
+            module_parameters::max_connections.value(),
+            module_parameters::max_fds.value()
         );
         Ok(Module { _registered: Some(registered) })
     }
