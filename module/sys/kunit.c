@@ -9,11 +9,12 @@
 #include <linux/completion.h>
 #include <linux/cred.h>
 #include <linux/delay.h>
+#include <linux/fs_struct.h>
 #include <linux/icmp.h>
 #include <linux/interrupt.h>
 #include <linux/kthread.h>
 #include <linux/mman.h>
-#include <linux/namei.h>
+#include <linux/pid_namespace.h>
 #include <linux/poll.h>
 #include <linux/umh.h>
 #include <net/sock.h>
@@ -722,14 +723,40 @@ static const struct mutex_file filed_files[] = {
 	{ .name = "stream", .mode = 0440, .stream = &filed_stream, .context = &filed },
 };
 
+/*
+ * Opens /proc/mutex/NAME, from the root directory of process 1: cases run in kernel threads, whose own
+ * root directory is empty since Linux 7.3.
+ */
+static struct file *open_file(const char *name, int flags)
+{
+	struct task_struct *init = init_pid_ns.child_reaper;
+	struct path root;
+	struct file *file;
+	char path[32];
+
+	snprintf(path, sizeof(path), "proc/mutex/%s", name);
+	task_lock(init);
+	get_fs_root(init->fs, &root);
+	task_unlock(init);
+	file = file_open_root(&root, path, flags, 0);
+	path_put(&root);
+	return file;
+}
+
+/* The result of opening: 0 or an errno. */
+static int try_open(const char *name, int flags)
+{
+	struct file *file = open_file(name, flags);
+
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	__fput_sync(file);
+	return 0;
+}
+
 static bool files_are_there(void)
 {
-	struct path path;
-
-	if (kern_path("/proc/mutex", 0, &path))
-		return false;
-	path_put(&path);
-	return true;
+	return !try_open("", O_RDONLY | O_DIRECTORY);
 }
 
 static int filed_init(struct kunit *test)
@@ -742,25 +769,6 @@ static void filed_exit(struct kunit *test)
 {
 	if (files_are_there())
 		mutex_files_remove();
-}
-
-static struct file *open_file(const char *name, int flags)
-{
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/mutex/%s", name);
-	return filp_open(path, flags, 0);
-}
-
-/* What opening says: 0 or an errno. */
-static int try_open(const char *name, int flags)
-{
-	struct file *file = open_file(name, flags);
-
-	if (IS_ERR(file))
-		return PTR_ERR(file);
-	__fput_sync(file);
-	return 0;
 }
 
 static void files_let_in_whom_they_should(struct kunit *test)
