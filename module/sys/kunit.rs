@@ -41,6 +41,16 @@ mod tests {
     use super::super::rcu::Places;
     use super::*;
 
+    /// In place of `assert!`, which stops the thread where it is, so that nothing is dropped.
+    macro_rules! ensure {
+        ($condition:expr) => {
+            if !$condition {
+                pr_err!("line {}: false: {}\n", line!(), stringify!($condition));
+                return Err(EINVAL);
+            }
+        };
+    }
+
     /// Says when it goes.
     struct Value {
         number: u32,
@@ -54,6 +64,8 @@ mod tests {
         looks: AtomicU32,
         /// A reader is looking at a value.
         looking: AtomicBool,
+        /// How many readers have ended.
+        left: AtomicU32,
         gone_before_it_was_left: AtomicBool,
     }
 
@@ -66,18 +78,19 @@ mod tests {
         }
     }
 
-    fn counter() -> Arc<Counter> {
+    fn counter() -> Result<Arc<Counter>> {
         let counter = Counter {
             gone: AtomicU32::new(0),
             looks: AtomicU32::new(0),
             looking: AtomicBool::new(false),
+            left: AtomicU32::new(0),
             gone_before_it_was_left: AtomicBool::new(false),
         };
-        Arc::new(counter, GFP_KERNEL).unwrap()
+        Ok(Arc::new(counter, GFP_KERNEL)?)
     }
 
-    fn value(counter: &Arc<Counter>, number: u32) -> Arc<Value> {
-        Arc::new(Value { number, counter: counter.clone() }, GFP_KERNEL).unwrap()
+    fn value(counter: &Arc<Counter>, number: u32) -> Result<Arc<Value>> {
+        Ok(Arc::new(Value { number, counter: counter.clone() }, GFP_KERNEL)?)
     }
 
     fn numbers<const N: usize>(places: &Places<Value, N>) -> u32 {
@@ -97,41 +110,43 @@ mod tests {
     }
 
     #[test]
-    fn values_go_once() {
-        let counter = counter();
+    fn values_go_once() -> Result {
+        let counter = counter()?;
         let places = Places::<Value, 3>::new();
-        assert!(places.is_empty());
+        ensure!(places.is_empty());
         for number in 1..=3 {
-            assert_eq!(places.insert(value(&counter, number)), Some(number as usize - 1));
+            ensure!(places.insert(value(&counter, number)?) == Some(number as usize - 1));
         }
-        assert_eq!(numbers(&places), 123);
+        ensure!(numbers(&places) == 123);
         // There is no room, so it goes at once.
-        assert_eq!(places.insert(value(&counter, 4)), None);
-        assert_eq!(counter.gone.load(SeqCst), 1);
-        assert_eq!(places.taken(), 3);
+        ensure!(places.insert(value(&counter, 4)?) == None);
+        ensure!(counter.gone.load(SeqCst) == 1);
+        ensure!(places.taken() == 3);
         places.remove(1);
-        assert_eq!(counter.gone.load(SeqCst), 2);
-        assert_eq!(numbers(&places), 13);
-        assert!(places.get(1).is_none());
-        assert!(places.get(3).is_none());
-        places.replace(0, value(&counter, 5));
-        assert_eq!(counter.gone.load(SeqCst), 3);
-        assert_eq!(places.insert(value(&counter, 6)), Some(1));
-        assert_eq!(numbers(&places), 563);
-        let kept = places.get(2).unwrap();
+        ensure!(counter.gone.load(SeqCst) == 2);
+        ensure!(numbers(&places) == 13);
+        ensure!(places.get(1).is_none());
+        ensure!(places.get(3).is_none());
+        places.replace(0, value(&counter, 5)?);
+        ensure!(counter.gone.load(SeqCst) == 3);
+        ensure!(places.insert(value(&counter, 6)?) == Some(1));
+        ensure!(numbers(&places) == 563);
+        let kept = places.get(2).ok_or(ENOENT)?;
         drop(places);
-        assert_eq!(counter.gone.load(SeqCst), 5);
-        assert_eq!(kept.number, 3);
+        ensure!(counter.gone.load(SeqCst) == 5);
+        ensure!(kept.number == 3);
         drop(kept);
-        assert_eq!(counter.gone.load(SeqCst), 6);
+        ensure!(counter.gone.load(SeqCst) == 6);
+        Ok(())
     }
 
     #[test]
-    fn values_stay_while_they_are_looked_at() {
-        let counter = counter();
-        let places = Arc::new(Places::<Value, 2>::new(), GFP_KERNEL).unwrap();
+    fn values_stay_while_they_are_looked_at() -> Result {
+        let counter = counter()?;
+        let places = Arc::new(Places::<Value, 2>::new(), GFP_KERNEL)?;
         for round in 0..5 {
-            assert_eq!(places.insert(value(&counter, round)), Some(0));
+            ensure!(places.insert(value(&counter, round)?) == Some(0));
+            let next = if round % 2 == 0 { None } else { Some(value(&counter, 9)?) };
             let (theirs, shared) = (places.clone(), counter.clone());
             let look = move || {
                 theirs.for_each(|_| {
@@ -143,36 +158,42 @@ mod tests {
                     }
                     shared.looking.store(false, SeqCst);
                 });
+                shared.left.fetch_add(1, SeqCst);
             };
-            workqueue::system_long().try_spawn(GFP_KERNEL, look).unwrap();
-            assert!(wait_until(|| counter.looks.load(SeqCst) > round));
-            if round % 2 == 0 {
-                places.remove(0);
-            } else {
-                places.replace(0, value(&counter, 9));
-                places.remove(0);
+            workqueue::system_long().try_spawn(GFP_KERNEL, look)?;
+            let looked = wait_until(|| counter.looks.load(SeqCst) > round);
+            if let Some(next) = next {
+                places.replace(0, next);
             }
+            places.remove(0);
+            // The module may be unloaded after the test, so the closure has to end whatever failed.
+            while counter.left.load(SeqCst) <= round {
+                fsleep(Delta::from_millis(1));
+            }
+            ensure!(looked);
         }
-        assert_eq!(counter.gone.load(SeqCst), 7);
-        assert!(!counter.gone_before_it_was_left.load(SeqCst));
+        ensure!(counter.gone.load(SeqCst) == 7);
+        ensure!(!counter.gone_before_it_was_left.load(SeqCst));
+        Ok(())
     }
 
     #[test]
-    fn who_is_pinned_has_its_own_area() {
+    fn who_is_pinned_has_its_own_area() -> Result {
         use mutex_core::cpu::Pinned;
         use mutex_core::engine::Cpus;
 
-        let areas = PerCpu::new().unwrap();
+        let areas = PerCpu::new()?;
         {
             let outer = areas.pin();
             let inner = areas.pin();
-            assert!(core::ptr::eq(outer.cpu(), inner.cpu()));
+            ensure!(core::ptr::eq(outer.cpu(), inner.cpu()));
             let mut found = 0;
             areas.for_each(|cpu| found += u32::from(core::ptr::eq(cpu, outer.cpu())));
-            assert_eq!(found, 1);
+            ensure!(found == 1);
         }
         let mut all = 0;
         areas.for_each(|_| all += 1);
-        assert_eq!(areas.bytes(), all * size_of::<mutex_core::cpu::Cpu>());
+        ensure!(areas.bytes() == all * size_of::<mutex_core::cpu::Cpu>());
+        Ok(())
     }
 }
