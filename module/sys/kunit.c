@@ -49,6 +49,30 @@ void mutex_kunit_unload(void *loaded);
 	(condition);							\
 })
 
+/*
+ * Releases a resource when the case ends, also if a failed assertion ends it: that stops the case's
+ * thread where it is. KUnit runs the suite's exit function first, then these actions in reverse order.
+ * kunit_release_action() runs one earlier.
+ */
+static void at_end(struct kunit *test, kunit_action_t *release, void *resource)
+{
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, release, resource), 0);
+}
+
+KUNIT_DEFINE_ACTION_WRAPPER(thread_stop, kthread_stop_put, struct task_struct *);
+KUNIT_DEFINE_ACTION_WRAPPER(file_close, __fput_sync, struct file *);
+
+/* Starts a thread that has ended when the case has. */
+static void thread_start(struct kunit *test, int (*call)(void *data), void *data)
+{
+	struct task_struct *thread = kthread_create(call, data, "mutex_kunit");
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
+	get_task_struct(thread);
+	at_end(test, thread_stop, thread);
+	wake_up_process(thread);
+}
+
 /* Runs a command in the machine, as the kernel runs its helpers. */
 static int run(const char *command)
 {
@@ -159,7 +183,7 @@ static int hooks_init(struct kunit *test)
 
 static void hooks_exit(struct kunit *test)
 {
-	if (!hooked.over)
+	if (hook_calls)
 		mutex_hooks_unregister();
 }
 
@@ -219,23 +243,18 @@ static void hooks_are_registered_once(struct kunit *test)
 
 static void hooks_end_under_flood(struct kunit *test)
 {
-	struct task_struct *floods[2];
 	int i, round, packets;
 
-	for (i = 0; i < 2; i++) {
-		floods[i] = kthread_run(flood, NULL, "mutex_flood");
-		KUNIT_ASSERT_FALSE(test, IS_ERR(floods[i]));
-	}
+	for (i = 0; i < 2; i++)
+		thread_start(test, flood, NULL);
 	for (round = 0; round < 5; round++) {
 		packets = atomic_read(&hooked.in);
 		KUNIT_EXPECT_TRUE(test, wait_until(atomic_read(&hooked.in) > packets + 10));
 		hooks_end();
 		msleep(5);
 		hooked.over = false;
-		KUNIT_EXPECT_EQ(test, mutex_hooks_register(&hooked_calls, &hooked, NULL), 0);
+		KUNIT_ASSERT_EQ(test, mutex_hooks_register(&hooked_calls, &hooked, NULL), 0);
 	}
-	for (i = 0; i < 2; i++)
-		kthread_stop(floods[i]);
 	KUNIT_EXPECT_EQ(test, atomic_read(&hooked.late), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&hooked.wrong_context), 0);
 }
@@ -444,10 +463,12 @@ static void probes_attach_once(struct kunit *test)
 static void probes_do_without_what_a_kernel_lacks(struct kunit *test)
 {
 	const char *name = probes[1].name;
+	int error;
 
 	probes[1].name = "no_such_tracepoint";
-	KUNIT_EXPECT_EQ(test, mutex_probes_register(&probed_calls, &probed), 0);
+	error = mutex_probes_register(&probed_calls, &probed);
 	probes[1].name = name;
+	KUNIT_EXPECT_EQ(test, error, 0);
 	KUNIT_EXPECT_EQ(test, attached(), 13);
 	drop_packet(test);
 	KUNIT_EXPECT_EQ(test, atomic_read(&probed.drops), 1);
@@ -494,12 +515,16 @@ static void probes_tell_of_sockets_that_are_closed(struct kunit *test)
 
 static void drops_from_tunnels_have_no_route(struct kunit *test)
 {
-	struct metadata_dst *tunnel = metadata_dst_alloc(0, METADATA_IP_TUNNEL, GFP_KERNEL);
-	struct sk_buff *skb = packet();
+	struct metadata_dst *tunnel;
+	struct sk_buff *skb;
 
-	KUNIT_ASSERT_NOT_NULL(test, tunnel);
-	KUNIT_ASSERT_NOT_NULL(test, skb);
 	KUNIT_ASSERT_EQ(test, mutex_probes_register(&probed_calls, &probed), 0);
+	skb = packet();
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	tunnel = metadata_dst_alloc(0, METADATA_IP_TUNNEL, GFP_KERNEL);
+	if (!tunnel)
+		kfree_skb(skb);
+	KUNIT_ASSERT_NOT_NULL(test, tunnel);
 	skb_dst_set(skb, &tunnel->dst);
 	skb->dev = init_net.loopback_dev;
 	kfree_skb_reason(skb, SKB_DROP_REASON_NETFILTER_DROP);
@@ -580,6 +605,11 @@ static u32 worked_call(void *context)
 	return 1;
 }
 
+static void work_exit(struct kunit *test)
+{
+	mutex_work_stop();
+}
+
 static void work_stops(struct kunit *test)
 {
 	int round, runs;
@@ -616,6 +646,7 @@ static struct kunit_case work_cases[] = {
 
 static struct kunit_suite work_suite = {
 	.name = "mutex_work",
+	.exit = work_exit,
 	.test_cases = work_cases,
 };
 
@@ -727,7 +758,7 @@ static const struct mutex_file filed_files[] = {
  * Opens /proc/mutex/NAME, from the root directory of process 1: cases run in kernel threads, whose own
  * root directory is empty since Linux 7.3.
  */
-static struct file *open_file(const char *name, int flags)
+static struct file *open_from_root(const char *name, int flags)
 {
 	struct task_struct *init = init_pid_ns.child_reaper;
 	struct path root;
@@ -746,12 +777,21 @@ static struct file *open_file(const char *name, int flags)
 /* The result of opening: 0 or an errno. */
 static int try_open(const char *name, int flags)
 {
-	struct file *file = open_file(name, flags);
+	struct file *file = open_from_root(name, flags);
 
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	__fput_sync(file);
 	return 0;
+}
+
+static struct file *open_file(struct kunit *test, const char *name)
+{
+	struct file *file = open_from_root(name, O_RDONLY);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(file));
+	at_end(test, file_close, file);
+	return file;
 }
 
 static bool files_are_there(void)
@@ -767,7 +807,8 @@ static int filed_init(struct kunit *test)
 
 static void filed_exit(struct kunit *test)
 {
-	if (files_are_there())
+	WRITE_ONCE(wake_takes, 0);
+	if (created)
 		mutex_files_remove();
 }
 
@@ -824,6 +865,11 @@ static void administering_takes_a_capability(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, without);
 }
 
+static void netns_delete(void *unused)
+{
+	run("ip netns delete mutex-kunit");
+}
+
 static void readers_are_of_their_namespace(struct kunit *test)
 {
 	struct nsproxy *first = current->nsproxy, elsewhere = *first;
@@ -833,6 +879,7 @@ static void readers_are_of_their_namespace(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, mutex_reader_netns(&netns), 1);
 	KUNIT_EXPECT_EQ(test, netns, init_net.ns.inum);
+	at_end(test, netns_delete, NULL);
 	KUNIT_ASSERT_EQ(test, run("ip netns add mutex-kunit"), 0);
 	rcu_read_lock();
 	for_each_net_rcu(net)
@@ -851,7 +898,6 @@ static void readers_are_of_their_namespace(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, is_first, 0);
 	KUNIT_EXPECT_EQ(test, netns, other->ns.inum);
 	put_net(other);
-	KUNIT_EXPECT_EQ(test, run("ip netns delete mutex-kunit"), 0);
 }
 
 static void files_are_created_once(struct kunit *test)
@@ -873,23 +919,22 @@ static void files_that_fail_to_open_are_not_open(struct kunit *test)
 
 static void files_are_closed_when_they_go(struct kunit *test)
 {
-	struct file *text = open_file("all", O_RDONLY), *again = open_file("all", O_RDONLY);
-	struct file *stream = open_file("stream", O_RDONLY);
+	struct file *text = open_file(test, "all"), *again = open_file(test, "all");
+	struct file *stream = open_file(test, "stream");
 	char line[32] = {};
 	loff_t position = 0;
 
-	KUNIT_ASSERT_FALSE(test, IS_ERR(text) || IS_ERR(again) || IS_ERR(stream));
 	KUNIT_EXPECT_EQ(test, kernel_read(text, line, sizeof(line), &position), 15);
 	KUNIT_EXPECT_STREQ(test, line, "line\nline\nline\n");
-	__fput_sync(again);
+	kunit_release_action(test, file_close, again);
 	KUNIT_EXPECT_EQ(test, atomic_read(&filed.closed), 1);
 	mutex_files_remove();
 	KUNIT_EXPECT_FALSE(test, files_are_there());
 	KUNIT_EXPECT_EQ(test, atomic_read(&filed.closed), 3);
 	KUNIT_EXPECT_LT(test, kernel_read(text, line, sizeof(line), &position), 0);
 	KUNIT_EXPECT_EQ(test, stream->f_op->read(stream, NULL, 0, &position), -EIO);
-	__fput_sync(text);
-	__fput_sync(stream);
+	kunit_release_action(test, file_close, text);
+	kunit_release_action(test, file_close, stream);
 	KUNIT_EXPECT_EQ(test, atomic_read(&filed.opened), 3);
 	KUNIT_EXPECT_EQ(test, atomic_read(&filed.closed), 3);
 	KUNIT_EXPECT_EQ(test, atomic_read(&filed.after_close), 0);
@@ -911,37 +956,37 @@ static int read_on(void *data)
 	return 0;
 }
 
-static void reader_start(struct kunit *test, struct reader *reader)
+static struct reader *reader_start(struct kunit *test)
 {
-	struct task_struct *thread;
+	/* Not on the stack, which goes before the thread does if the case fails. */
+	struct reader *reader = kunit_kzalloc(test, sizeof(*reader), GFP_KERNEL);
 
+	KUNIT_ASSERT_NOT_NULL(test, reader);
 	init_completion(&reader->done);
 	reader->result = -EINPROGRESS;
-	reader->file = open_file("stream", O_RDONLY);
-	KUNIT_ASSERT_FALSE(test, IS_ERR(reader->file));
-	thread = kthread_run(read_on, reader, "mutex_reader");
-	KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
+	reader->file = open_file(test, "stream");
+	thread_start(test, read_on, reader);
 	KUNIT_EXPECT_TRUE(test, wait_until(waitqueue_active(&waiters)));
 	KUNIT_EXPECT_FALSE(test, completion_done(&reader->done));
+	return reader;
 }
 
 static void reader_end(struct kunit *test, struct reader *reader)
 {
 	KUNIT_ASSERT_NE(test, wait_for_completion_timeout(&reader->done, PATIENCE), 0UL);
-	__fput_sync(reader->file);
+	kunit_release_action(test, file_close, reader->file);
 	KUNIT_EXPECT_EQ(test, atomic_read(&filed.asleep), 0);
 	KUNIT_EXPECT_EQ(test, reader->result, 0);
 }
 
 static void readers_that_wait_leave_when_files_go(struct kunit *test)
 {
-	struct reader reader;
+	struct reader *reader = reader_start(test);
 
-	reader_start(test, &reader);
 	mutex_files_remove();
-	KUNIT_EXPECT_TRUE(test, completion_done(&reader.done));
+	KUNIT_EXPECT_TRUE(test, completion_done(&reader->done));
 	KUNIT_EXPECT_FALSE(test, waitqueue_active(&waiters));
-	reader_end(test, &reader);
+	reader_end(test, reader);
 }
 
 static void wake_in_interrupt(struct irq_work *unused)
@@ -952,7 +997,7 @@ static void wake_in_interrupt(struct irq_work *unused)
 static void readers_are_woken_from_anywhere(struct kunit *test)
 {
 	struct irq_work interrupt = IRQ_WORK_INIT_HARD(wake_in_interrupt);
-	struct reader reader;
+	struct reader *reader;
 	unsigned long flags;
 	int from;
 
@@ -960,7 +1005,7 @@ static void readers_are_woken_from_anywhere(struct kunit *test)
 	 * held, and from an interrupt. */
 	for (from = 0; from < 4; from++) {
 		filed.ready = 0;
-		reader_start(test, &reader);
+		reader = reader_start(test);
 		mutex_files_wake();
 		WRITE_ONCE(filed.ready, 1);
 		switch (from) {
@@ -982,7 +1027,7 @@ static void readers_are_woken_from_anywhere(struct kunit *test)
 			irq_work_sync(&interrupt);
 			break;
 		}
-		reader_end(test, &reader);
+		reader_end(test, reader);
 	}
 }
 
@@ -998,29 +1043,25 @@ static int wake_slowly(void *unused)
 
 static void files_go_when_nobody_is_about_to_wake(struct kunit *test)
 {
-	struct task_struct *thread;
-	struct reader reader;
+	struct reader *reader;
 	bool busy;
 	int woken;
 
 	atomic_set(&wakes, 0);
-	reader_start(test, &reader);
-	wake_takes = 500;
-	thread = kthread_run(wake_slowly, NULL, "mutex_waker");
-	if (!IS_ERR(thread)) {
-		wait_until(atomic_read(&wakes));
-		msleep(20);
-	}
+	reader = reader_start(test);
+	WRITE_ONCE(wake_takes, 500);
+	thread_start(test, wake_slowly, NULL);
+	KUNIT_EXPECT_TRUE(test, wait_until(atomic_read(&wakes)));
+	msleep(20);
 	mutex_files_remove();
 	woken = atomic_read(&wakes);
 	busy = irq_work_is_busy(&waker);
-	wake_takes = 0;
-	KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
+	WRITE_ONCE(wake_takes, 0);
 	KUNIT_EXPECT_TRUE(test, wait_until(atomic_read(&wakes) == 2));
 	/* What wakes them has gone with the module by now. */
 	KUNIT_EXPECT_EQ(test, woken, 2);
 	KUNIT_EXPECT_FALSE(test, busy);
-	reader_end(test, &reader);
+	reader_end(test, reader);
 }
 
 static void *two_pages(struct kunit *test, char fill)
@@ -1028,19 +1069,19 @@ static void *two_pages(struct kunit *test, char fill)
 	char *memory = mutex_memory_allocate(2 * PAGE_SIZE);
 
 	KUNIT_ASSERT_NOT_NULL(test, memory);
+	at_end(test, mutex_memory_free, memory);
 	memset(memory, fill, 2 * PAGE_SIZE);
 	return memory;
 }
 
 static void mappings_outlive_what_they_show(struct kunit *test)
 {
-	struct file *file = open_file("stream", O_RDONLY);
+	struct file *file = open_file(test, "stream");
 	void *first = two_pages(test, 'a'), *second = two_pages(test, 'b');
 	unsigned long at;
 	int page;
 	char byte;
 
-	KUNIT_ASSERT_FALSE(test, IS_ERR(file));
 	at = kunit_vm_mmap(test, file, 0, 3 * PAGE_SIZE, PROT_READ, MAP_SHARED, 0);
 	KUNIT_EXPECT_EQ(test, (long)at, -EPERM);
 	filed.parts[0].memory = first;
@@ -1059,15 +1100,14 @@ static void mappings_outlive_what_they_show(struct kunit *test)
 	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(at));
 	mutex_files_remove();
 	*(char *)second = 'c';
-	mutex_memory_free(first);
-	mutex_memory_free(second);
+	kunit_release_action(test, mutex_memory_free, first);
+	kunit_release_action(test, mutex_memory_free, second);
 	for (page = 0; page < 3; page++) {
 		KUNIT_EXPECT_EQ(test, get_user(byte, (char __user *)at + page * PAGE_SIZE), 0);
 		KUNIT_EXPECT_EQ(test, byte, "aac"[page]);
 	}
 	KUNIT_EXPECT_EQ(test, put_user('x', (char __user *)at), -EFAULT);
 	KUNIT_EXPECT_EQ(test, vm_munmap(at, 3 * PAGE_SIZE), 0);
-	__fput_sync(file);
 }
 
 static struct kunit_case files_cases[] = {
@@ -1157,11 +1197,8 @@ static int pinned_side(void *unused)
 
 static void grace_periods_wait_for(struct kunit *test, int (*side)(void *))
 {
-	struct task_struct *thread;
-
 	atomic_set(&read_sides, 0);
-	thread = kthread_run(side, NULL, "mutex_side");
-	KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
+	thread_start(test, side, NULL);
 	KUNIT_EXPECT_TRUE(test, wait_until(atomic_read(&read_sides)));
 	mutex_grace_period();
 	KUNIT_EXPECT_EQ(test, atomic_read(&read_sides), 2);
@@ -1253,6 +1290,16 @@ static struct kunit_suite memory_suite = {
 
 /* The whole module */
 
+/* Registers everything that the module does, until the case ends or mutex_kunit_unload() runs. */
+static void *module_load(struct kunit *test)
+{
+	void *loaded = mutex_kunit_load();
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(loaded));
+	at_end(test, mutex_kunit_unload, loaded);
+	return loaded;
+}
+
 #ifdef CONFIG_KPROBES
 /* What the module calls as it goes, in the order in which it has to. */
 static struct kprobe steps[] = {
@@ -1279,10 +1326,9 @@ NOKPROBE_SYMBOL(step_called);
 
 static void the_module_goes_in_order(struct kunit *test)
 {
-	void *loaded = mutex_kunit_load();
+	void *loaded = module_load(test);
 	unsigned int i;
 
-	KUNIT_ASSERT_FALSE(test, IS_ERR(loaded));
 	steps_count = 0;
 	for (i = 0; i < ARRAY_SIZE(steps); i++) {
 		steps[i].addr = NULL;
@@ -1291,7 +1337,7 @@ static void the_module_goes_in_order(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, register_kprobe(&steps[i]), 0);
 	}
 	WRITE_ONCE(steps_of, current);
-	mutex_kunit_unload(loaded);
+	kunit_release_action(test, mutex_kunit_unload, loaded);
 	WRITE_ONCE(steps_of, NULL);
 	for (i = 0; i < ARRAY_SIZE(steps); i++)
 		unregister_kprobe(&steps[i]);
@@ -1309,24 +1355,21 @@ static void the_module_goes_in_order(struct kunit *test)
 
 static void the_module_comes_and_goes_under_flood(struct kunit *test)
 {
-	struct task_struct *flooder = kthread_run(flood, NULL, "mutex_flood");
 	int round;
 
-	KUNIT_ASSERT_FALSE(test, IS_ERR(flooder));
+	thread_start(test, flood, NULL);
 	for (round = 0; round < 3; round++) {
-		void *loaded = mutex_kunit_load();
+		void *loaded = module_load(test);
 
-		KUNIT_ASSERT_FALSE(test, IS_ERR(loaded));
 		KUNIT_EXPECT_EQ(test, try_open("stats", O_RDONLY), 0);
 		KUNIT_EXPECT_EQ(test, attached(), 15);
 		msleep(20);
-		mutex_kunit_unload(loaded);
+		kunit_release_action(test, mutex_kunit_unload, loaded);
 		KUNIT_EXPECT_FALSE(test, files_are_there());
 		KUNIT_EXPECT_EQ(test, attached(), 0);
 		KUNIT_EXPECT_FALSE(test, delayed_work_pending(&work));
 		KUNIT_EXPECT_FALSE(test, irq_work_is_busy(&waker));
 	}
-	kthread_stop(flooder);
 }
 
 static void files_have_their_modes(struct kunit *test)
@@ -1335,22 +1378,16 @@ static void files_have_their_modes(struct kunit *test)
 		{ "stats", 0444 }, { "connections", 0440 }, { "fds", 0440 }, { "alerts", 0640 },
 		{ "config", 0640 }, { "snapshot", 0440 }, { "events", 0640 }, { "monitors", 0440 },
 	};
-	void *loaded = mutex_kunit_load();
 	unsigned int i;
 
-	KUNIT_ASSERT_FALSE(test, IS_ERR(loaded));
+	module_load(test);
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
-		struct file *file = open_file(files[i].name, O_RDONLY);
-		const struct inode *inode;
+		const struct inode *inode = file_inode(open_file(test, files[i].name));
 
-		KUNIT_ASSERT_FALSE(test, IS_ERR(file));
-		inode = file_inode(file);
 		KUNIT_EXPECT_EQ(test, inode->i_mode, (umode_t)(S_IFREG | files[i].mode));
 		KUNIT_EXPECT_TRUE(test, uid_eq(inode->i_uid, GLOBAL_ROOT_UID));
 		KUNIT_EXPECT_TRUE(test, gid_eq(inode->i_gid, GLOBAL_ROOT_GID));
-		__fput_sync(file);
 	}
-	mutex_kunit_unload(loaded);
 }
 
 static struct kunit_case module_cases[] = {
