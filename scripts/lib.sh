@@ -43,16 +43,23 @@ as_root() {
 # hash_of TEXT...: a short name for all of it.
 hash_of() { printf '%s\0' "$@" | sha256sum | cut -c1-12; }
 
-# lock NAME: one at a time, until unlock or the end of this process.
+# lock NAME: one at a time, until unlock, which is for the latest of them, or the end of this process.
+locks=()
 lock() {
+    local lock_fd
     mkdir -p "$cache/lock"
     exec {lock_fd}>"$cache/lock/$1"
     if ! flock -n "$lock_fd"; then
         say "waiting for another run that is preparing the $1"
         flock -w 3600 "$lock_fd" || die "another run has held $cache/lock/$1 for an hour: stop it, then try again."
     fi
+    locks+=("$lock_fd")
 }
-unlock() { exec {lock_fd}>&-; }
+unlock() {
+    local lock_fd=${locks[-1]}
+    exec {lock_fd}>&-
+    unset 'locks[-1]'
+}
 
 # need_space GIGABYTES: says so before a disk fills up half-way.
 need_space() {
@@ -72,7 +79,8 @@ cached() {
     if [[ ! -d $made ]]; then
         lock "$name"
         if [[ ! -d $made ]]; then
-            remove "$cache/$name"-*.part
+            # Keys have twelve digits, so that 'root-run' does not match 'root-run-arm64'.
+            remove "$cache/$name"-????????????.part
             mkdir -p "$made.part"
             "$@" "$made.part"
             mv "$made.part" "$made"
@@ -87,7 +95,7 @@ cached() {
 # prune NAME: drops versions that nothing has used for a while (another worktree may use them).
 prune() {
     local used
-    for used in "$cache/$1"-*/.used; do
+    for used in "$cache/$1"-????????????/.used; do
         if [[ -n $(find "$used" -mtime +"$keep_days" 2>/dev/null) ]]; then
             remove "${used%/.used}"
         fi
@@ -167,4 +175,36 @@ need() {
         command -v "$program_needed" >/dev/null ||
             die "the program $program_needed is missing: run scripts/host-setup first."
     done
+}
+
+# The kernels that scripts/kernel knows: those of tests/kernels/list, and what it makes from the source of one.
+default_kernel=6.12
+built_kernels=(7.3-rust uml uml-debug debug race)
+
+# kernel_field NAME FIELD: a field of that kernel's line in tests/kernels/list: release, suite, flavour, architecture
+# or tests; nothing if it is not listed.
+kernel_field() {
+    awk -v name="$1" -v field="$2" '/^# name / { for (i = 2; i <= NF; i++) column[$i] = i - 1 }
+        $1 == name { print $column[field] }' "$project/tests/kernels/list"
+}
+
+# kernel_named NAME: its full name; dies of a name that scripts/kernel does not know. 'stock' is the default kernel.
+kernel_named() {
+    local name=$1 listed
+    [[ $name != stock ]] || name=$default_kernel
+    listed=${name#newest-}
+    if [[ " ${built_kernels[*]} " != *" $name "* && -z $(kernel_field "$listed" release) ]]; then
+        wrong_usage "there is no kernel '$name', only stock, $(kernel_names | paste -sd ' '), ${built_kernels[*]} and newest-NAME"
+    fi
+    echo "$name"
+}
+
+# kernel_names: those of tests/kernels/list.
+kernel_names() { awk '/^[^#]/ { print $1 }' "$project/tests/kernels/list"; }
+
+# architecture_of KERNEL: amd64 or arm64.
+architecture_of() {
+    local architecture
+    architecture=$(kernel_field "${1#newest-}" architecture)
+    echo "${architecture:-amd64}"
 }

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # shellcheck shell=bash disable=SC2154 # lib.sh has the variables.
 #
-# Debian 13's packages, whatever the host is; sourced after lib.sh by the scripts that need them.
+# Debian's packages, whatever the host is; sourced after lib.sh by the scripts that need them. Each
+# distribution and architecture has package lists of its own, read when something of it is asked for.
 
-# apt_sources: Debian 13 with backports, from the mirrors that this machine's own apt uses.
+# apt_sources DISTRIBUTION: its suites, from the mirrors that this machine's own apt uses.
 apt_sources() {
-    local uri release component main='' security=''
+    local distribution=$1 uri release component main='' security=''
     # shellcheck disable=SC2016 # apt expands it.
     while IFS='|' read -r uri release component; do
         [[ $component == main ]] || continue
@@ -18,15 +19,16 @@ apt_sources() {
     main=${MUTEX_DEBIAN_MIRROR:-$main}
     [[ -n $main ]] ||
         die "no Debian package source in this machine's apt configuration: set MUTEX_DEBIAN_MIRROR to the URI of a Debian mirror."
-    local suite keyring options=''
+    local suite keyring options='' suites=("$distribution" "$distribution-updates")
     for keyring in /usr/share/keyrings/debian-archive-keyring.{gpg,pgp}; do
         [[ ! -e $keyring ]] || options="[signed-by=$keyring] "
     done
-    for suite in trixie trixie-updates trixie-backports; do
+    [[ $distribution != trixie ]] || suites+=(trixie-backports)
+    for suite in "${suites[@]}"; do
         echo "deb $options$main $suite main"
     done
     if [[ -n $security ]]; then
-        echo "deb $options$security trixie-security main"
+        echo "deb $options$security $distribution-security main"
     fi
 }
 
@@ -40,55 +42,74 @@ apt_options() {
     echo 'Acquire::Retries "3";'
 }
 
+# use_packages DISTRIBUTION ARCHITECTURE: the functions below are about these packages.
+use_packages() {
+    distribution=$1
+    architecture=$2
+    lists=$cache/packages-$distribution-$architecture
+    # Mirrors drop what is old, so lists of another day may name what is gone.
+    if ! fresh_package_lists; then
+        lock "package lists of $distribution for $architecture"
+        fresh_package_lists || read_package_lists
+        unlock
+    fi
+}
+fresh_package_lists() { [[ -s $lists/apt.conf && -z $(find "$lists/apt.conf" -mmin +720) ]]; }
+
 # private_apt COMMAND...: this machine's apt, with sources and state of its own.
 private_apt() {
-    APT_CONFIG=$cache/apt/apt.conf "$@"
+    APT_CONFIG=$lists/apt.conf "$@"
 }
 
-# Reads the package lists of Debian 13 into the cache.
+# Reads the package lists anew.
 read_package_lists() {
-    mkdir -p "$cache"/apt/{lists,archives}/partial
-    apt_sources >"$cache/apt/sources.list"
+    mkdir -p "$lists"/{lists,archives}/partial
+    apt_sources "$distribution" >"$lists/sources.list"
     {
         apt_options
         cat <<END
-Dir::Etc::sourcelist "$cache/apt/sources.list";
+APT::Architecture "$architecture";
+APT::Architectures { "$architecture"; };
+Dir::Etc::sourcelist "$lists/sources.list";
 Dir::Etc::sourceparts "/dev/null";
 Dir::Etc::preferences "/dev/null";
 Dir::Etc::preferencesparts "/dev/null";
-Dir::State "$cache/apt";
-Dir::State::lists "$cache/apt/lists";
+Dir::State "$lists";
+Dir::State::lists "$lists/lists";
 Dir::State::status "/dev/null";
-Dir::Cache "$cache/apt";
+Dir::Cache "$lists";
 Dir::Cache::pkgcache "";
 Dir::Cache::srcpkgcache "";
-APT::Default-Release "trixie-backports";
 APT::Sandbox::User "$(id -un)";
 END
-    } >"$cache/apt/apt.conf"
-    quietly "reading Debian 13's package lists" private_apt apt-get update
+    } >"$lists/apt.conf.part"
+    quietly "reading Debian's package lists: $distribution, $architecture" env APT_CONFIG="$lists/apt.conf.part" apt-get update
+    # It is there when the lists are complete.
+    mv "$lists/apt.conf.part" "$lists/apt.conf"
 }
 
-# fresh_package_lists: mirrors drop what is old, so lists of another day may name what is gone.
-fresh_package_lists() {
-    [[ -s $cache/apt/apt.conf && -z $(find "$cache/apt/apt.conf" -mmin +720) ]] || read_package_lists
-}
-
-# version_of PACKAGE: the newest version there is, or nothing.
+# version_of PACKAGE [SUITE]...: the newest version there is, in one of these suites if any is named, or nothing.
 version_of() {
-    fresh_package_lists
-    private_apt apt-cache madison "$1" | awk -F ' *\\| *' 'NR == 1 { print $2 }'
+    private_apt apt-cache madison "$1" | awk -F ' *\\| *' -v suites="${*:2}" '
+        { split($3, place, "[ /]+"); for (i in place) if (suites == "" || index(" " suites " ", " " place[i] " ")) { print $2; exit } }'
 }
 
-# download FOLDER PACKAGE...: unpacks Debian packages there, without installing anything.
+# depends_of PACKAGE=VERSION: the packages that it names in its Depends, a line each.
+depends_of() {
+    private_apt apt-cache show "$1" | sed -n 's/^Depends: //p' | tr ',|' '\n\n' | awk '{ print $1 }'
+}
+
+# download FOLDER PACKAGE...: puts the files of Debian packages there.
 download() {
-    local folder=$1
+    local folder=$1 names=("${@:2:4}")
     shift
-    mkdir -p "$folder/debs"
-    quietly "downloading $*" private_apt env -C "$folder/debs" apt-get download "$@"
-    local deb
-    for deb in "$folder"/debs/*.deb; do
-        dpkg-deb -x "$deb" "$folder"
-    done
-    rm -rf "$folder/debs"
+    mkdir -p "$folder"
+    quietly "downloading ${names[*]%%=*}$( (($# < 5)) || echo " and $(($# - 4)) other packages")" private_apt env -C "$folder" apt-get download "$@"
+}
+
+# unpack FILE FOLDER [TAR_OPTION]...: a package's content, without installing anything.
+unpack() {
+    mkdir -p "$2"
+    dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --exclude='./usr/share/doc' --exclude='./usr/share/man' \
+        --exclude='./usr/share/bug' "${@:3}"
 }
