@@ -17,10 +17,27 @@ use crate::table::Align::Left;
 use crate::target::Target;
 
 /// The oldest kernel that can take the module.
-const OLDEST: (u32, u32) = (7, 2);
+const OLDEST: (u32, u32) = (6, 1);
 
 /// `CAP_NET_ADMIN`.
 const NET_ADMIN: u32 = 12;
+
+/// What `/proc/mutex/stats` says that a kernel lacks (`kernel_lacks_*`), and what that means.
+const LACKS: [(&str, &str); 7] = [
+    ("tcp_states", "TCP states and owners come from packets alone"),
+    ("retransmissions", "retransmissions are not counted"),
+    ("synack_retransmissions", "repeated SYN-ACKs are not counted"),
+    ("drops", "drops are not counted"),
+    (
+        "retransmission_errors",
+        "retransmissions that could not be sent are not counted (retransmissions_failed stays 0)",
+    ),
+    ("drop_sockets", "a drop on a socket's queue may not be booked to its connection"),
+    (
+        "socket_close",
+        "sockets other than TCP's end when they are idle (timeout_fd), not when they are closed",
+    ),
+];
 
 /// What was looked at, how it is, and what to do if it is not as it should be.
 struct Finding {
@@ -91,7 +108,7 @@ pub fn run(proc: &Path, root: &Path) -> Result<(), Failure> {
     let host = Host { root: root.to_owned(), proc: Proc::new(proc) };
     let mut findings = vec![kernel(&host)];
     if !host.is_loaded() {
-        findings.push(rust(&host));
+        findings.extend([architecture(), headers(&host)]);
     }
     findings.extend([signature(&host), module(&host)]);
     if host.is_loaded() {
@@ -139,27 +156,37 @@ fn kernel(host: &Host) -> Finding {
                 "kernel",
                 Verdict::Fail,
                 format!("Linux {release}; the module needs {major}.{minor} or newer"),
-                "boot a newer kernel, such as linux-image-amd64 of Debian's backports",
+                "boot a newer kernel: Debian has had one since version 12",
             )
         }
     }
 }
 
-/// Whether the kernel was built with what Rust modules need.
-fn rust(host: &Host) -> Finding {
+/// Whether there is a module for this architecture.
+fn architecture() -> Finding {
+    match std::env::consts::ARCH {
+        "x86_64" => ok("architecture", "amd64"),
+        "aarch64" => ok("architecture", "arm64"),
+        other => bad(
+            "architecture",
+            Verdict::Fail,
+            format!("{other}; the module is for amd64 and arm64"),
+            "use a host of one of those architectures",
+        ),
+    }
+}
+
+/// Whether the module can be built here.
+fn headers(host: &Host) -> Finding {
     let release = host.release();
-    let text = host.read(&format!("boot/config-{release}"));
-    let Some(text) = text.or_else(|| host.read(&format!("lib/modules/{release}/config"))) else {
-        return ok("Rust", "the kernel's configuration cannot be read, so this is not known");
-    };
-    if text.lines().any(|line| line == "CONFIG_RUST=y") {
-        return ok("Rust", "the kernel was built with CONFIG_RUST=y");
+    if host.exists(&format!("lib/modules/{release}/build")) {
+        return ok("headers", "the kernel's headers are installed: the module can be built");
     }
     bad(
-        "Rust",
-        Verdict::Fail,
-        "the kernel was built without CONFIG_RUST, so it cannot take modules in Rust",
-        "boot a kernel with CONFIG_RUST=y, such as linux-image-amd64 of Debian's backports",
+        "headers",
+        Verdict::Warn,
+        "the kernel's headers are not installed: the module cannot be built here",
+        format!("install the headers of Linux {release} (Debian: linux-headers-{release})"),
     )
 }
 
@@ -308,6 +335,19 @@ fn health(host: &Host) -> Vec<Finding> {
             "see who in /proc/mutex/monitors, or `sudo mutexctl config set \
              events_buffer=65536` for new ones",
         ));
+    }
+    let lacks: Vec<_> =
+        LACKS.iter().filter(|(key, _)| get(&format!("kernel_lacks_{key}")) != 0).collect();
+    if lacks.is_empty() {
+        findings.push(ok("measures", "this kernel tells everything that MUTEX counts"));
+    }
+    for (_, without) in lacks {
+        findings.push(Finding {
+            what: "measures",
+            verdict: Verdict::Warn,
+            says: format!("this kernel cannot tell everything: {without}"),
+            next: None,
+        });
     }
     findings
 }
