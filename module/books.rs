@@ -6,7 +6,6 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use kernel::new_mutex;
-use kernel::page::PAGE_SIZE;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 use kernel::sync::Mutex;
@@ -164,18 +163,19 @@ impl Books {
 
 fn live_header(engine: &Engine<KernelMemory>) -> Result<Zeroed<AtomicU64>> {
     let records = engine.connections().records();
-    let bytes = PAGE_SIZE + size_of_val(records).next_multiple_of(PAGE_SIZE);
+    let page_size = host::page_size();
+    let bytes = page_size + size_of_val(records).next_multiple_of(page_size);
     let header = mutex_live_header {
         magic: MUTEX_LIVE_MAGIC,
         version: MUTEX_VERSION,
         record_size: size_of::<Connection>() as u32,
-        first_record: PAGE_SIZE as u64,
+        first_record: page_size as u64,
         records: records.len() as u64,
         bytes: bytes as u64,
     };
     let mut wire = [0; mutex_live_header::SIZE];
     header.put(&mut wire);
-    let page = Zeroed::<AtomicU64>::new(PAGE_SIZE / size_of::<u64>())?;
+    let page = Zeroed::<AtomicU64>::new(page_size / size_of::<u64>())?;
     for (word, bytes) in page.iter().zip(wire.chunks_exact(size_of::<u64>())) {
         word.store(u64::take(bytes).0, Relaxed);
     }

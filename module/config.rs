@@ -16,8 +16,8 @@ use mutex_core::latency::pool_for;
 use mutex_core::latency::Octave;
 use mutex_core::quality::Quality;
 
-use crate::module_parameters as parameters;
 use crate::sys::host;
+use crate::sys::host::Parameters;
 use crate::sys::memory::KernelMemory;
 use crate::sys::memory::Zeroed;
 use crate::sys::percpu::PerCpu;
@@ -38,17 +38,17 @@ fn checked(name: &str, value: u32, range: RangeInclusive<u32>) -> Result<u32> {
 }
 
 /// The defaults but for what the parameters say.
-fn config() -> Result<Config> {
+fn config(parameters: &Parameters) -> Result<Config> {
     let config = Config::new();
     for (key, value) in [
-        ("timeout_tcp", parameters::timeout_tcp.value()),
-        ("timeout_tcp_opening", parameters::timeout_tcp_opening.value()),
-        ("timeout_tcp_closing", parameters::timeout_tcp_closing.value()),
-        ("timeout_one_way", parameters::timeout_one_way.value()),
-        ("timeout_two_way", parameters::timeout_two_way.value()),
-        ("timeout_icmp", parameters::timeout_icmp.value()),
-        ("timeout_closed", parameters::timeout_closed.value()),
-        ("timeout_fd", parameters::timeout_fd.value()),
+        ("timeout_tcp", parameters.timeout_tcp),
+        ("timeout_tcp_opening", parameters.timeout_tcp_opening),
+        ("timeout_tcp_closing", parameters.timeout_tcp_closing),
+        ("timeout_one_way", parameters.timeout_one_way),
+        ("timeout_two_way", parameters.timeout_two_way),
+        ("timeout_icmp", parameters.timeout_icmp),
+        ("timeout_closed", parameters.timeout_closed),
+        ("timeout_fd", parameters.timeout_fd),
     ] {
         config.set(key, u64::from(value)).map_err(|refusal| {
             pr_err!("{}\n", format_args!("{refusal}"));
@@ -63,11 +63,11 @@ fn config() -> Result<Config> {
 /// In a box, and not inlined: it would take much of the kernel's stack to hand it about.
 #[inline(never)]
 pub(crate) fn engine() -> Result<KBox<Engine<KernelMemory>>> {
-    let connections =
-        checked("max_connections", parameters::max_connections.value(), TABLE)? as usize;
-    let fds = checked("max_fds", parameters::max_fds.value(), TABLE)? as usize;
-    let alerts = checked("max_alerts", parameters::max_alerts.value(), ALERTS)? as usize;
-    let config = config()?;
+    let parameters = host::parameters();
+    let connections = checked("max_connections", parameters.max_connections, TABLE)? as usize;
+    let fds = checked("max_fds", parameters.max_fds, TABLE)? as usize;
+    let alerts = checked("max_alerts", parameters.max_alerts, ALERTS)? as usize;
+    let config = config(parameters)?;
 
     let connection_buckets = buckets_for(connections as u32);
     let fd_buckets = buckets_for(fds as u32);

@@ -16,6 +16,7 @@ mod watch;
 use kernel::prelude::*;
 
 use crate::books::Books;
+use crate::sys::host;
 use crate::sys::netfilter::Hooks;
 use crate::sys::probes::Probes;
 use crate::sys::proc::Directory;
@@ -27,52 +28,6 @@ module! {
     authors: ["The MUTEX authors"],
     description: "Exact network accounting",
     license: "GPL v2",
-    params: {
-        max_connections: u32 {
-            default: 65536,
-            description: "Connections that are kept at once (16 to 16777216)",
-        },
-        max_fds: u32 {
-            default: 65536,
-            description: "Socket fds that are kept at once (16 to 16777216)",
-        },
-        max_alerts: u32 {
-            default: 1000,
-            description: "Alerts that are kept (1 to 1048576)",
-        },
-        timeout_tcp: u32 {
-            default: 7440,
-            description: "Seconds until an established TCP connection counts as ended (RFC 5382)",
-        },
-        timeout_tcp_opening: u32 {
-            default: 120,
-            description: "The same before its handshake is complete, or if only one end was ever heard",
-        },
-        timeout_tcp_closing: u32 {
-            default: 240,
-            description: "The same after the first FIN",
-        },
-        timeout_one_way: u32 {
-            default: 30,
-            description: "Seconds until UDP and others count as ended without an answer",
-        },
-        timeout_two_way: u32 {
-            default: 180,
-            description: "The same with an answer",
-        },
-        timeout_icmp: u32 {
-            default: 30,
-            description: "The same for ICMP and ICMPv6",
-        },
-        timeout_closed: u32 {
-            default: 5,
-            description: "Seconds that an ended connection stays visible",
-        },
-        timeout_fd: u32 {
-            default: 60,
-            description: "Seconds that a socket fd without connections stays visible",
-        },
-    },
 }
 
 /// What the module has registered. Fields are dropped in their order, so first nobody
@@ -112,10 +67,11 @@ impl kernel::Module for Module {
             return Ok(Module { _registered: None });
         }
         let registered = Registered::new()?;
+        let parameters = host::parameters();
         pr_info!(
             "counting, up to {} connections and {} fds\n",
-            module_parameters::max_connections.value(),
-            module_parameters::max_fds.value()
+            parameters.max_connections,
+            parameters.max_fds
         );
         Ok(Module { _registered: Some(registered) })
     }

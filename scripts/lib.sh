@@ -179,7 +179,7 @@ need() {
 
 # The kernels that scripts/kernel knows: those of tests/kernels/list, and what it makes from the source of one.
 default_kernel=6.12
-built_kernels=(7.3-rust uml uml-debug debug race)
+built_kernels=(7.3-rust uml uml-debug debug rt-debug race)
 
 # kernel_field NAME FIELD: a field of that kernel's line in tests/kernels/list: release, suite, flavour, architecture
 # or tests; nothing if it is not listed.
@@ -207,4 +207,13 @@ architecture_of() {
     local architecture
     architecture=$(kernel_field "${1#newest-}" architecture)
     echo "${architecture:-amd64}"
+}
+
+# stage_module FOLDER [OBJECT]: the module's sources in FOLDER, where kernels before 6.13 build it, with the Rust
+# object of scripts/rust-object for a bundled build. What is unchanged stays, so that make does little.
+stage_module() {
+    local folder=$1 object=${2-}
+    mkdir -p "$folder"
+    tar -C "$project" -c Kbuild module | tar -C "$folder" -x
+    [[ -z $object ]] || cmp -s "$object" "$folder/module/rust.o_prebuilt" || cp "$object" "$folder/module/rust.o_prebuilt"
 }

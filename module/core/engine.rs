@@ -118,6 +118,9 @@ pub struct Segments {
     /// Bytes of headers that each segment repeats, of the inner packet too where one is carried;
     /// 0 if they are just the headers of this packet.
     pub headers: u32,
+    /// Bytes of those headers that are not sent: the hop-by-hop header by which kernels before 7.0
+    /// mark an IPv6 super-packet of more than 64 KiB (BIG TCP).
+    pub unsent: u32,
 }
 
 impl Buffer<'_> {
@@ -129,20 +132,22 @@ impl Buffer<'_> {
     /// What it adds to the counters.
     #[inline(always)]
     fn amount(&self, packet: Option<&Packet>) -> Traffic {
-        let headers = packet.map_or(0, Packet::headers);
+        let mut headers = packet.map_or(0, Packet::headers);
         let (packets, bytes) = match &self.segments {
             None => (1, u64::from(self.length)),
             Some(segments) => {
+                let length = self.length.saturating_sub(segments.unsent);
+                headers = headers.saturating_sub(segments.unsent);
                 let repeated = match segments.headers {
                     0 => headers,
                     repeated => repeated,
                 };
                 let count = match segments.size {
                     0 => segments.count.max(1),
-                    size => self.length.saturating_sub(repeated).div_ceil(size).max(1),
+                    size => length.saturating_sub(repeated).div_ceil(size).max(1),
                 };
                 let repeats = u64::from(count - 1) * u64::from(repeated);
-                (u64::from(count), u64::from(self.length) + repeats)
+                (u64::from(count), u64::from(length) + repeats)
             }
         };
         let payload = match packet {

@@ -3,6 +3,7 @@
 //! /proc/mutex/stats: the global counters.
 
 use core::fmt;
+use core::fmt::Write;
 
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -11,6 +12,7 @@ use mutex_core::text;
 
 use crate::books::Books;
 use crate::sys::host;
+use crate::sys::probes;
 use crate::sys::proc::Line;
 use crate::sys::proc::TextFile;
 
@@ -36,6 +38,10 @@ impl TextFile for Stats {
         let untracked = |reason| engine.untracked(reason);
         let quality = engine.host_quality();
         let drops = (0..DropCounter::REASONS as u32).filter_map(|reason| engine.drops(reason));
-        text::stats(out, &status, &engine.totals(), &closed, untracked, &quality, drops)
+        text::stats(out, &status, &engine.totals(), &closed, untracked, &quality, drops)?;
+        for (feature, is_missing) in probes::kernel_lacks() {
+            writeln!(out, "kernel_lacks_{feature} {}", u8::from(is_missing))?;
+        }
+        Ok(())
     }
 }

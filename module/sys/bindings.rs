@@ -11,6 +11,13 @@ pub const MUTEX_WINDOW: u32 = 256;
 pub const MUTEX_OWNER_UNKNOWN: u32 = 0;
 pub const MUTEX_OWNER_KERNEL: u32 = 1;
 pub const MUTEX_OWNER_PROCESS: u32 = 2;
+pub const MUTEX_LACKS_STATES: u32 = 1;
+pub const MUTEX_LACKS_RETRANSMISSIONS: u32 = 2;
+pub const MUTEX_LACKS_SYNACK_RETRANSMISSIONS: u32 = 4;
+pub const MUTEX_LACKS_DROPS: u32 = 8;
+pub const MUTEX_LACKS_RETRANSMISSION_ERRORS: u32 = 16;
+pub const MUTEX_LACKS_DROP_SOCKETS: u32 = 32;
+pub const MUTEX_LACKS_SOCKET_CLOSE: u32 = 64;
 pub type __u8 = ::core::ffi::c_uchar;
 pub type __u16 = ::core::ffi::c_ushort;
 pub type __s32 = ::core::ffi::c_int;
@@ -36,6 +43,51 @@ pub struct sock {
 #[derive(Debug, Copy, Clone)]
 pub struct net {
     _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct mutex_parameters {
+    pub max_connections: __u32,
+    pub max_fds: __u32,
+    pub max_alerts: __u32,
+    pub timeout_tcp: __u32,
+    pub timeout_tcp_opening: __u32,
+    pub timeout_tcp_closing: __u32,
+    pub timeout_one_way: __u32,
+    pub timeout_two_way: __u32,
+    pub timeout_icmp: __u32,
+    pub timeout_closed: __u32,
+    pub timeout_fd: __u32,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of mutex_parameters"][::core::mem::size_of::<mutex_parameters>() - 44usize];
+    ["Alignment of mutex_parameters"][::core::mem::align_of::<mutex_parameters>() - 4usize];
+    ["Offset of field: mutex_parameters::max_connections"]
+        [::core::mem::offset_of!(mutex_parameters, max_connections) - 0usize];
+    ["Offset of field: mutex_parameters::max_fds"]
+        [::core::mem::offset_of!(mutex_parameters, max_fds) - 4usize];
+    ["Offset of field: mutex_parameters::max_alerts"]
+        [::core::mem::offset_of!(mutex_parameters, max_alerts) - 8usize];
+    ["Offset of field: mutex_parameters::timeout_tcp"]
+        [::core::mem::offset_of!(mutex_parameters, timeout_tcp) - 12usize];
+    ["Offset of field: mutex_parameters::timeout_tcp_opening"]
+        [::core::mem::offset_of!(mutex_parameters, timeout_tcp_opening) - 16usize];
+    ["Offset of field: mutex_parameters::timeout_tcp_closing"]
+        [::core::mem::offset_of!(mutex_parameters, timeout_tcp_closing) - 20usize];
+    ["Offset of field: mutex_parameters::timeout_one_way"]
+        [::core::mem::offset_of!(mutex_parameters, timeout_one_way) - 24usize];
+    ["Offset of field: mutex_parameters::timeout_two_way"]
+        [::core::mem::offset_of!(mutex_parameters, timeout_two_way) - 28usize];
+    ["Offset of field: mutex_parameters::timeout_icmp"]
+        [::core::mem::offset_of!(mutex_parameters, timeout_icmp) - 32usize];
+    ["Offset of field: mutex_parameters::timeout_closed"]
+        [::core::mem::offset_of!(mutex_parameters, timeout_closed) - 36usize];
+    ["Offset of field: mutex_parameters::timeout_fd"]
+        [::core::mem::offset_of!(mutex_parameters, timeout_fd) - 40usize];
+};
+unsafe extern "C" {
+    pub fn mutex_parameters() -> *const mutex_parameters;
 }
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -65,7 +117,8 @@ pub struct mutex_view {
     pub interface: __u32,
     pub hook: __u8,
     pub family: __u8,
-    pub reserved: [__u8; 2usize],
+    pub gso_unsent: __u8,
+    pub reserved: __u8,
     pub now: __u64,
     pub socket: *mut sock,
     pub tcp: mutex_tcp,
@@ -91,8 +144,10 @@ const _: () = {
         [::core::mem::offset_of!(mutex_view, interface) - 32usize];
     ["Offset of field: mutex_view::hook"][::core::mem::offset_of!(mutex_view, hook) - 36usize];
     ["Offset of field: mutex_view::family"][::core::mem::offset_of!(mutex_view, family) - 37usize];
+    ["Offset of field: mutex_view::gso_unsent"]
+        [::core::mem::offset_of!(mutex_view, gso_unsent) - 38usize];
     ["Offset of field: mutex_view::reserved"]
-        [::core::mem::offset_of!(mutex_view, reserved) - 38usize];
+        [::core::mem::offset_of!(mutex_view, reserved) - 39usize];
     ["Offset of field: mutex_view::now"][::core::mem::offset_of!(mutex_view, now) - 40usize];
     ["Offset of field: mutex_view::socket"][::core::mem::offset_of!(mutex_view, socket) - 48usize];
     ["Offset of field: mutex_view::tcp"][::core::mem::offset_of!(mutex_view, tcp) - 56usize];
@@ -322,6 +377,9 @@ unsafe extern "C" {
     pub fn mutex_probes_unregister();
 }
 unsafe extern "C" {
+    pub fn mutex_kernel_lacks() -> __u32;
+}
+unsafe extern "C" {
     pub fn mutex_drop_name(reason: __u32, name: *mut __u8, size: __u32) -> bool;
 }
 unsafe extern "C" {
@@ -482,6 +540,9 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn mutex_seq_written(seq: *mut seq_file, bytes: __s32);
+}
+unsafe extern "C" {
+    pub fn mutex_page_size() -> __u64;
 }
 unsafe extern "C" {
     pub fn mutex_reader_netns(netns: *mut __u32) -> ::core::ffi::c_int;

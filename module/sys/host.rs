@@ -8,6 +8,21 @@ use mutex_core::snapshot::Moment;
 
 use super::bindings;
 
+/// The parameters that the module was loaded with.
+pub(crate) use super::bindings::mutex_parameters as Parameters;
+
+/// Their values.
+pub(crate) fn parameters() -> &'static Parameters {
+    // SAFETY: They are static, and nobody writes them after the module is loaded.
+    unsafe { &*bindings::mutex_parameters() }
+}
+
+/// Bytes of a page.
+pub(crate) fn page_size() -> usize {
+    // SAFETY: May be called anywhere.
+    unsafe { bindings::mutex_page_size() as usize }
+}
+
 /// Nanoseconds since boot, suspend included, to the tick.
 pub(crate) fn now() -> u64 {
     // SAFETY: May be called anywhere.

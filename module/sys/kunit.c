@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Tests of what wrappers.h promises, inside the kernel that it is written for.
- * MUTEX_KUNIT=1 builds this in the place of wrappers.c, and a module that registers
+ * MUTEX_KUNIT=1 builds this in place of the other C files, and a module that registers
  * nothing but what a test registers: see Kbuild.
  */
 
@@ -30,7 +30,13 @@ static bool looked_for_waiters(bool found)
 }
 
 #define wq_has_sleeper(queue) looked_for_waiters(wq_has_sleeper(queue))
-#include "wrappers.c"
+#include "files.c"
+#include "hooks.c"
+#include "memory.c"
+#include "parameters.c"
+#include "probes.c"
+#include "sockets.c"
+#include "system.c"
 #undef wq_has_sleeper
 
 #define PORT 4242

@@ -128,19 +128,30 @@ impl Memory for KernelMemory {
     type Cpus = PerCpu;
     type System = Watchers;
 
-    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     fn prefetch<T>(what: &T) {
-        for line in (0..size_of::<T>()).step_by(64) {
-            let line = core::ptr::from_ref(what).cast::<u8>().wrapping_add(line);
-            // SAFETY: A prefetch changes no register, flag or memory, and never faults.
-            unsafe {
-                core::arch::asm!(
-                    "prefetcht0 [{}]",
-                    in(reg) line,
-                    options(nostack, preserves_flags, readonly)
-                );
-            }
+        for offset in (0..size_of::<T>()).step_by(64) {
+            prefetch_line(core::ptr::from_ref(what).cast::<u8>().wrapping_add(offset));
         }
+    }
+}
+
+/// Asks the processor for the cache line at an address, which may be any.
+#[inline(always)]
+pub(super) fn prefetch_line(address: *const u8) {
+    // SAFETY: A prefetch changes no register, flag or memory, and never faults.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        core::arch::asm!(
+            "prefetcht0 [{}]",
+            in(reg) address,
+            options(nostack, preserves_flags, readonly)
+        );
+        #[cfg(target_arch = "aarch64")]
+        core::arch::asm!(
+            "prfm pldl1keep, [{}]",
+            in(reg) address,
+            options(nostack, preserves_flags, readonly)
+        );
     }
 }

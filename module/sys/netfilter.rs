@@ -18,6 +18,7 @@ use mutex_core::parse::Packet;
 
 use super::bindings;
 use super::host;
+use super::memory::prefetch_line;
 use super::percpu::PerCpu;
 use super::probes;
 
@@ -48,17 +49,9 @@ impl Pinned for Seen<'_> {
         self.cpu
     }
 
-    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     fn prefetch<T>(&self, what: &T) {
-        // SAFETY: A prefetch changes no register, flag or memory, and never faults.
-        unsafe {
-            core::arch::asm!(
-                "prefetcht0 [{}]",
-                in(reg) core::ptr::from_ref(what),
-                options(nostack, preserves_flags, readonly)
-            );
-        }
+        prefetch_line(core::ptr::from_ref(what).cast());
     }
 }
 
@@ -71,6 +64,7 @@ impl Seen<'_> {
             size: view.gso_size,
             count: view.gso_count,
             headers: view.gso_headers,
+            unsent: view.gso_unsent.into(),
         });
         Buffer {
             direction: match u32::from(view.hook) {

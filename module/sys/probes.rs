@@ -195,6 +195,24 @@ unsafe extern "C" fn release<T: Probed>(context: *mut c_void, socket: u64, inode
     unsafe { &*context.cast::<T>() }.socket_closed(socket, inode);
 }
 
+/// What is not counted, or less exactly, because this kernel cannot tell, and whether that is so:
+/// `MUTEX_LACKS_*` in `wrappers.h`. Known once there are [`Probes`].
+pub(crate) fn kernel_lacks() -> impl Iterator<Item = (&'static str, bool)> {
+    // SAFETY: May be called anywhere.
+    let lacks = unsafe { bindings::mutex_kernel_lacks() };
+    [
+        ("tcp_states", bindings::MUTEX_LACKS_STATES),
+        ("retransmissions", bindings::MUTEX_LACKS_RETRANSMISSIONS),
+        ("synack_retransmissions", bindings::MUTEX_LACKS_SYNACK_RETRANSMISSIONS),
+        ("drops", bindings::MUTEX_LACKS_DROPS),
+        ("retransmission_errors", bindings::MUTEX_LACKS_RETRANSMISSION_ERRORS),
+        ("drop_sockets", bindings::MUTEX_LACKS_DROP_SOCKETS),
+        ("socket_close", bindings::MUTEX_LACKS_SOCKET_CLOSE),
+    ]
+    .into_iter()
+    .map(move |(name, bit)| (name, lacks & bit != 0))
+}
+
 /// The kernel's name of a drop reason, zero-terminated, if it has one.
 pub(crate) fn drop_name<const N: usize>(reason: u32) -> Option<[u8; N]> {
     let mut name = [0; N];

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the module's Rust asks of the kernel, in plain types: everything that
- * touches a kernel structure, an inline function or a macro is in wrappers.c,
- * compiled by the kernel's own compiler against the kernel's own headers.
+ * touches a kernel structure, an inline function or a macro is in the C files
+ * beside this, compiled by the kernel's own compiler against the kernel's own
+ * headers. How kernels differ is in adapter.h.
  *
  * bindings.rs is made from this header by scripts/bindings.
  */
@@ -11,13 +12,31 @@
 
 #include <linux/types.h>
 #ifndef __KERNEL__
-#include <stdbool.h> /* For who makes bindings.rs. */
+#include <stdbool.h> /* For bindgen. */
 #endif
 
 struct seq_file;
 struct sk_buff;
 struct sock;
 struct net;
+
+/* Parameters of the module, see parameters.c. */
+struct mutex_parameters {
+	__u32 max_connections;
+	__u32 max_fds;
+	__u32 max_alerts;
+	__u32 timeout_tcp;
+	__u32 timeout_tcp_opening;
+	__u32 timeout_tcp_closing;
+	__u32 timeout_one_way;
+	__u32 timeout_two_way;
+	__u32 timeout_icmp;
+	__u32 timeout_closed;
+	__u32 timeout_fd;
+};
+
+/* Their values, which do not change after the module is loaded. */
+const struct mutex_parameters *mutex_parameters(void);
 
 /* Where a packet was seen. */
 #define MUTEX_HOOK_OUT 0
@@ -46,7 +65,8 @@ struct mutex_view {
 	__u32 interface;	/* index, 0 if none */
 	__u8 hook;		/* MUTEX_HOOK_* */
 	__u8 family;		/* 4 or 6 */
-	__u8 reserved[2];
+	__u8 gso_unsent;	/* bytes of a super-packet's headers that are not sent */
+	__u8 reserved;
 	__u64 now;		/* nanoseconds since boot, to the tick */
 	struct sock *socket;	/* a full socket, or NULL */
 	struct mutex_tcp tcp;	/* what it says if it is TCP's, else 0 */
@@ -146,6 +166,16 @@ struct mutex_probe_calls {
 int mutex_probes_register(const struct mutex_probe_calls *calls, void *context);
 /* When it returns no call is running, and none will come. */
 void mutex_probes_unregister(void);
+/* What is not counted, or less exactly, because the kernel cannot tell: MUTEX_LACKS_*. Known
+ * once the probes are registered. */
+#define MUTEX_LACKS_STATES 1			/* tracepoint inet_sock_set_state */
+#define MUTEX_LACKS_RETRANSMISSIONS 2		/* tracepoint tcp_retransmit_skb */
+#define MUTEX_LACKS_SYNACK_RETRANSMISSIONS 4	/* tracepoint tcp_retransmit_synack */
+#define MUTEX_LACKS_DROPS 8			/* tracepoint kfree_skb */
+#define MUTEX_LACKS_RETRANSMISSION_ERRORS 16	/* segments that could not be sent again */
+#define MUTEX_LACKS_DROP_SOCKETS 32		/* socket that a dropped packet was for */
+#define MUTEX_LACKS_SOCKET_CLOSE 64		/* kprobes: sockets other than TCP's expire when idle */
+__u32 mutex_kernel_lacks(void);
 /* The kernel's name of a drop reason; returns whether it has one. */
 bool mutex_drop_name(__u32 reason, __u8 *name, __u32 size);
 
@@ -217,6 +247,9 @@ void mutex_read_unlock(void);
  * was too little. */
 char *mutex_seq_room(struct seq_file *seq, __u64 *bytes);
 void mutex_seq_written(struct seq_file *seq, __s32 bytes);
+
+/* Bytes of a page. */
+__u64 mutex_page_size(void);
 
 /* The current process's network namespace; returns whether it is the first. */
 int mutex_reader_netns(__u32 *netns);

@@ -447,7 +447,7 @@ fn any_packet(flows: u16) -> impl Strategy<Value = TestPacket> {
     ];
     let segments = prop_oneof![
         4 => Just(None),
-        1 => (1u32..1500).prop_map(|size| Some(Segments { size, count: 1, headers: 0 })),
+        1 => (1u32..1500).prop_map(|size| Some(Segments { size, count: 1, headers: 0, unsent: 0 })),
     ];
     let broken = prop::bool::weighted(0.05);
     (0..flows, direction, any::<bool>(), flags, 0u16..3000, segments, broken).prop_map(

@@ -129,6 +129,7 @@ fuzz_target!(|input: &[u8]| {
             size: u32::from(*segment) * 16,
             count: 1 + u32::from(*how >> 4),
             headers: 0,
+            unsent: 0,
         });
         let buffer = Buffer {
             direction: Direction::ALL[usize::from((how >> 1) & 3).min(2)],

@@ -10,7 +10,7 @@ KERNEL = os.environ.get("MUTEX_KERNEL", "stock")
 IS_NATIVE = KERNEL == "uml"
 # It has no kprobes.
 IS_UML = KERNEL in ("uml", "uml-debug")
-IS_SLOW = KERNEL in ("uml-debug", "debug", "race")
+IS_SLOW = KERNEL in ("uml-debug", "debug", "rt-debug", "race")
 # Whether there is time for hundreds of rounds, and for minutes of an attack.
 IS_LONG = bool(os.environ.get("MUTEX_LONG"))
 # Factor for time limits that nobody minds to wait for when all is well.
