@@ -4,7 +4,7 @@
 from lib import books, check, pace
 
 books.run("veth, all offloads as they are", looped=False, segmented=False, exact=False)
-if not pace.IS_SLOW:
+if not pace.IS_SHORT:
     books.run("veth, segments by software, GRO", looped=False, segmented=True, exact=False,
               tso="off", gro="on")
 books.run("veth, no offloads", looped=False, segmented=True, exact=True,

@@ -112,6 +112,11 @@ def stats():
     return {key: int(value) for key, value in pairs}
 
 
+def lacks(what):
+    """Whether this kernel cannot tell that: `kernel_lacks_*` of stats."""
+    return bool(stats()[f"kernel_lacks_{what}"])
+
+
 def table(name):
     """/proc/mutex/connections or fds as a list of dictionaries of strings."""
     lines = read(name).decode().splitlines()
