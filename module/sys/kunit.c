@@ -191,6 +191,8 @@ static void hooks_exit(struct kunit *test)
 {
 	if (hook_calls)
 		mutex_hooks_unregister();
+	while (mutex_packet_watches())
+		mutex_watch_packets(false);
 }
 
 /* The hooks are taken away, and from now on no call may come. */
