@@ -151,8 +151,8 @@ def bpf_hash():
 
 
 @contextlib.contextmanager
-def mutex(table=TABLE):
-    run("insmod", "/work/mutex.ko", f"max_connections={table}", "timeout_one_way=36000", "timeout_two_way=36000")
+def mutex(table=TABLE, file="/work/mutex.ko"):
+    run("insmod", file, f"max_connections={table}", "timeout_one_way=36000", "timeout_two_way=36000")
     yield {}
     run("rmmod", "mutex")
 
@@ -211,6 +211,7 @@ CONTENDERS = {
     "conntrack": conntrack,
     "bpf-hash": bpf_hash,
     "mutex": mutex,
+    "mutex, kernel's Rust": lambda: mutex(file="/work/mutex-rust.ko"),
     "mutex, monitor stalls": lambda: monitored(False),
     "mutex, monitor reads": lambda: monitored(True),
     "mutex, metered": lambda: metered(True),
