@@ -11,7 +11,7 @@ DESTDIR ?=
 # The module that 'make install' takes.
 MODULE ?= out/module/host/mutex.ko
 
-release = $(if $(KDIR),$(shell cat $(KDIR)/include/config/kernel.release),$(shell uname -r))
+release = $(if $(KDIR),$(shell sed -n 's/^\#define UTS_RELEASE "\(.*\)"$$/\1/p' $(KDIR)/include/generated/utsrelease.h),$(shell uname -r))
 share = $(DESTDIR)$(PREFIX)/share
 modules = $(DESTDIR)/lib/modules/$(release)
 as_root = $(if $(filter 0,$(shell id -u)),,sudo)

@@ -410,9 +410,16 @@ fn the_doctor_says_what_to_do_next() {
     assert!(!well.contains("Next") && well.contains("7.2.12-test has taken the module"), "{well}");
     assert!(well.contains("this kernel tells everything"), "{well}");
     let stats = String::from_utf8(host.read("proc/stats")).expect("it is text");
-    host.write("proc/stats", format!("{stats}kernel_lacks_drops 1\nkernel_lacks_tcp_states 0\n").as_bytes());
+    host.write(
+        "proc/stats",
+        format!("{stats}kernel_lacks_drops 1\nkernel_lacks_tcp_states 0\n").as_bytes(),
+    );
     let less = doctor(0, "");
-    assert!(less.contains("cannot tell everything: drops are not counted") && !less.contains("TCP states"), "{less}");
+    assert!(
+        less.contains("cannot tell everything: drops are not counted")
+            && !less.contains("TCP states"),
+        "{less}"
+    );
     file("proc/self/status", "CapEff:\t0000000000000000\n");
     doctor(0, "sudo mutexctl\n");
 
