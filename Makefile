@@ -18,7 +18,7 @@ as_root = $(if $(filter 0,$(shell id -u)),,sudo)
 # Into a DESTDIR of one's own nobody has to be root.
 installer = $(if $(DESTDIR),,$(as_root))
 
-.PHONY: all module tools load unload install demo fleet test debug race fuzz bench vm clean help
+.PHONY: all module tools load unload install demo fleet test newest debug race fuzz bench vm clean help
 .NOTPARALLEL:
 
 all: module tools ## mutex.ko for the running kernel (or KDIR=...), and the tools
@@ -56,6 +56,9 @@ fleet: ## three hosts in a virtual machine, one Prometheus, one NATS: what they 
 
 test: ## every test of the project
 	@scripts/test
+
+newest: ## whether it works on the newest kernels that Debian has now: build, load, real traffic, audit, unload
+	@scripts/newest $(ARGS)
 
 debug: ## all scenarios on kernels that look for bugs, one with two processors (hours on two cores)
 	@scripts/test debug-all debug-smp
