@@ -41,7 +41,7 @@ def sent(unique, sockets, mine=None):
     """
     went_out = sum(one.bytes_sent for one in sockets)
     most = unique + sum(one.bytes_retrans for one in sockets)
-    if unique <= went_out <= most:
+    if len(sockets) == 1 and unique <= went_out <= most:
         return went_out
     return mine if mine is not None and unique <= mine <= most else most
 
