@@ -51,6 +51,7 @@ mod holders;
 mod image;
 mod mapping;
 mod memory;
+#[cfg(feature = "monitor")]
 pub mod monitor;
 mod order;
 mod owned;

@@ -56,7 +56,7 @@ impl<V: Visitor + ?Sized> Visitor for &mut V {
 /// # Errors
 ///
 /// The image's, see [`Reader`], and [`Error::Write`] for the visitor's own.
-pub fn visit(input: impl Read, visitor: &mut impl Visitor) -> Result<Header, Error> {
+pub fn visit(input: impl Read, visitor: &mut (impl Visitor + ?Sized)) -> Result<Header, Error> {
     Reader::new(input)?.visit(visitor)
 }
 
@@ -66,7 +66,7 @@ impl<R: Read> Reader<R> {
     /// # Errors
     ///
     /// As [`visit`].
-    pub fn visit(mut self, visitor: &mut impl Visitor) -> Result<Header, Error> {
+    pub fn visit(mut self, visitor: &mut (impl Visitor + ?Sized)) -> Result<Header, Error> {
         let header = *self.header();
         visitor.header(&header, self.header_bytes()).map_err(Error::Write)?;
         while let Some(block) = self.next_block()? {

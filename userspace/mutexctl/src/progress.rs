@@ -80,21 +80,21 @@ impl Drop for Progress {
 }
 
 /// Reads, and says how far it has come.
-pub struct Reading<R> {
-    input: R,
+pub struct Reading<'a> {
+    input: Box<dyn Read + 'a>,
     progress: Progress,
     read: u64,
     /// All that there is to read, where that is known.
     all: Option<u64>,
 }
 
-impl<R> Reading<R> {
-    pub fn new(input: R, progress: Progress, all: Option<u64>) -> Self {
-        Reading { input, progress, read: 0, all }
+impl<'a> Reading<'a> {
+    pub fn new(input: impl Read + 'a, progress: Progress, all: Option<u64>) -> Self {
+        Reading { input: Box::new(input), progress, read: 0, all }
     }
 }
 
-impl<R: Read> Read for Reading<R> {
+impl Read for Reading<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let count = self.input.read(bytes)?;
         self.read += count as u64;

@@ -80,7 +80,7 @@ impl Source {
     }
 
     /// Hands the image to `visitor`, which writes to `sink`.
-    pub fn visit(&self, visitor: &mut impl Visitor, sink: Sink<'_>) -> Result<Header, Failure> {
+    pub fn visit(&self, visitor: &mut dyn Visitor, sink: Sink<'_>) -> Result<Header, Failure> {
         let ahead = |file: File| {
             let all = file.metadata().ok().map(|metadata| metadata.len()).filter(|all| *all > 0);
             let ahead = Ahead::new(file).map_err(Error::Read)?;
@@ -94,8 +94,8 @@ impl Source {
             Source::File(path) => ahead(open(path)?).and_then(|input| visit(input, visitor)),
             Source::Recording(path, time) => {
                 recorded(path, *time).map_err(|error| self.failure(error)).and_then(|input| {
-                    let input = Reading::new(input?, sink.progress(), None);
-                    Ok(visit(BufReader::with_capacity(BUFFER, input), visitor))
+                    let input = BufReader::with_capacity(BUFFER, input?);
+                    Ok(visit(Reading::new(input, sink.progress(), None), visitor))
                 })?
             }
             Source::Input => {

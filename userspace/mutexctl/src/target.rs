@@ -74,50 +74,67 @@ impl Target {
         &self,
         write: impl FnOnce(&mut Output) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let failed = |error: io::Error| Failure::writing(self, &error);
-        let buffered = |output| -> Output { BufWriter::with_capacity(BUFFER, output) };
-        let path = match self {
-            Target::Output => {
-                let mut output = buffered(Box::new(io::stdout()));
-                write(&mut output)?;
-                return output.flush().map_err(failed);
-            }
-            Target::File(path) => path,
-        };
-        match path.metadata() {
-            Ok(metadata) if metadata.is_dir() => {
-                Err(anyhow!("cannot write {self}: it is a directory").into())
-            }
-            // A device, a pipe: there is nothing to replace, and it must not be.
-            Ok(metadata) if !metadata.is_file() => self.write_on(write),
-            _ => {
-                let new = NewFile::create(path).map_err(failed)?;
-                let file: File = new.file().try_clone().map_err(failed)?;
-                let mut output = buffered(Box::new(file));
-                write(&mut output)?;
-                output.flush().map_err(failed)?;
-                new.publish().map_err(failed)
-            }
-        }
+        let mut opened = self.open()?;
+        write(&mut opened.output)?;
+        self.finish(opened)
     }
-}
 
-impl Target {
     /// As [`Target::write`] for what has no end but that somebody stops it: a file is emptied, and then
     /// grows as it is written to.
     pub fn write_on(
         &self,
         write: impl FnOnce(&mut Output) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let failed = |error: io::Error| Failure::writing(self, &error);
-        let Target::File(path) = self else { return self.write(write) };
+        let mut opened = self.open_in_place()?;
+        write(&mut opened.output)?;
+        self.finish(opened)
+    }
+
+    fn open(&self) -> Result<Opened, Failure> {
+        let Target::File(path) = self else { return self.open_in_place() };
+        match path.metadata() {
+            Ok(metadata) if metadata.is_dir() => {
+                Err(anyhow!("cannot write {self}: it is a directory").into())
+            }
+            // A device, a pipe: there is nothing to replace, and it must not be.
+            Ok(metadata) if !metadata.is_file() => self.open_in_place(),
+            _ => {
+                let open = || {
+                    let new = NewFile::create(path)?;
+                    let file: File = new.file().try_clone()?;
+                    Ok(Opened::new(file, Some(new)))
+                };
+                open().map_err(|error| Failure::writing(self, &error))
+            }
+        }
+    }
+
+    fn open_in_place(&self) -> Result<Opened, Failure> {
+        let Target::File(path) = self else { return Ok(Opened::new(io::stdout(), None)) };
         let is_file = path.metadata().map_or(true, |metadata| metadata.is_file());
         let mut options = OpenOptions::new();
         options.write(true).create(is_file).truncate(is_file);
-        let file = options.open(path).map_err(failed)?;
-        let mut output = Output::with_capacity(BUFFER, Box::new(file));
-        write(&mut output)?;
-        output.flush().map_err(failed)
+        let file = options.open(path).map_err(|error| Failure::writing(self, &error))?;
+        Ok(Opened::new(file, None))
+    }
+
+    fn finish(&self, mut opened: Opened) -> Result<(), Failure> {
+        let finished =
+            opened.output.flush().and_then(|()| opened.new.map_or(Ok(()), NewFile::publish));
+        finished.map_err(|error| Failure::writing(self, &error))
+    }
+}
+
+/// A target that is being written to.
+struct Opened {
+    output: Output,
+    /// The file to publish when it is complete.
+    new: Option<NewFile>,
+}
+
+impl Opened {
+    fn new(output: impl Write + Send + 'static, new: Option<NewFile>) -> Self {
+        Opened { output: Output::with_capacity(BUFFER, Box::new(output)), new }
     }
 }
 

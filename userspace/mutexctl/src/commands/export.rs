@@ -2,6 +2,8 @@
 
 //! `mutexctl export` and `mutexctl convert`.
 
+#[cfg(feature = "parquet")]
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::anyhow;
@@ -94,7 +96,8 @@ fn parquet(source: &Source, target: &Target, folder: &Path) -> Result<(), Failur
     let new = NewFiles::create(folder, &names).map_err(failed)?;
     {
         let tables = ParquetTable::ALL.into_iter().zip(new.files());
-        let tables = tables.map(|(table, (_, file))| Parquet::new(file, table));
+        let tables = tables
+            .map(|(table, (_, file))| Parquet::new(Box::new(file) as Box<dyn Write + Send>, table));
         let mut tables = Tables(tables.collect::<Result<_, _>>().map_err(failed)?);
         source.visit(&mut tables, Sink::Target(target))?;
     }
@@ -103,7 +106,7 @@ fn parquet(source: &Source, target: &Target, folder: &Path) -> Result<(), Failur
 
 /// Several tables, written while the image streams by once.
 #[cfg(feature = "parquet")]
-struct Tables<'a>(Vec<Parquet<&'a std::fs::File>>);
+struct Tables<'a>(Vec<Parquet<Box<dyn Write + Send + 'a>>>);
 
 #[cfg(feature = "parquet")]
 impl Visitor for Tables<'_> {

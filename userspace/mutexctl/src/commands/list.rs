@@ -29,6 +29,7 @@ use crate::source::Source;
 use crate::table;
 use crate::table::Align;
 use crate::table::Align::Right;
+use crate::target::Output;
 use crate::target::Target;
 use crate::watch;
 
@@ -141,7 +142,7 @@ fn once<L: Listed>(
             source.check()?;
         }
         return target.write(|output| {
-            let mut streamed = Streamed::<_, L> { output: Some(output), format, rows: None, query };
+            let mut streamed = Streamed::<L> { output: Some(output), format, rows: None, query };
             source.visit(&mut streamed, Sink::Target(target)).map(drop)
         });
     }
@@ -188,15 +189,15 @@ fn table_of<T: Fields + Default>(
 }
 
 /// Writes records as the image streams by.
-struct Streamed<'a, W: Write + Send, L: Listed> {
+struct Streamed<'a, L: Listed> {
     /// Until there is a header.
-    output: Option<W>,
+    output: Option<&'a mut Output>,
     format: Format,
-    rows: Option<Records<W>>,
+    rows: Option<Records<'a>>,
     query: &'a Query<L>,
 }
 
-impl<W: Write + Send, L: Listed> Visitor for Streamed<'_, W, L> {
+impl<L: Listed> Visitor for Streamed<'_, L> {
     fn header(&mut self, header: &Header, _: &[u8]) -> io::Result<()> {
         if let Some(output) = self.output.take() {
             let rows = Records::new::<L::Record>(output, self.format, L::NAMES, header, None)?;

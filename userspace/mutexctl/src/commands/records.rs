@@ -3,6 +3,7 @@
 //! Records in the formats for programs.
 
 use std::io;
+#[cfg(feature = "parquet")]
 use std::io::Write;
 
 use mutex_stats::Cell;
@@ -16,6 +17,7 @@ use mutex_stats::formats::RowNames;
 use mutex_stats::formats::Rows;
 
 use crate::cli::RecordFormat;
+use crate::target::Output;
 
 /// A format for programs.
 #[derive(Clone, Copy)]
@@ -49,16 +51,16 @@ impl Format {
 }
 
 /// Writes records, one at a time.
-pub enum Records<W: Write + Send> {
-    Rows(Rows<W>),
+pub enum Records<'a> {
+    Rows(Rows<&'a mut Output>),
     #[cfg(feature = "parquet")]
-    Parquet(Box<ParquetRows<W>>),
+    Parquet(Box<ParquetRows<Box<dyn Write + Send + 'a>>>),
 }
 
-impl<W: Write + Send> Records<W> {
+impl<'a> Records<'a> {
     /// Begins records of type `T`, with these columns or with all of their fields.
     pub fn new<T: Fields + Default>(
-        output: W,
+        output: &'a mut Output,
         format: Format,
         names: RowNames,
         header: &Header,
@@ -74,6 +76,8 @@ impl<W: Write + Send> Records<W> {
             }
             #[cfg(feature = "parquet")]
             (Format::Parquet, columns) => {
+                // As in an export: writing Parquet is much code for each type of output.
+                let output: Box<dyn Write + Send> = Box::new(output);
                 let mut rows = match columns {
                     None => ParquetRows::of_records::<T>(output),
                     Some(columns) => ParquetRows::of_columns(output, columns),
