@@ -16,6 +16,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 from lib import check, module, net, pace, terminal, traffic
@@ -155,9 +156,22 @@ def lists(world, held):
     check.equal("watching", len(watched.split("\n\n")), 3)
 
 
-def sums(before):
+def sums(world, before):
     check.part("groups, differences, formats of the whole")
+    # Its last whole second has traffic, however long the export takes: rates of it are looked at elsewhere.
+    one, over = world.datagrams(), threading.Event()
+
+    def go_on():
+        while not over.wait(0.05):
+            one.send(bytes(72))
+
+    sender = threading.Thread(target=go_on)
+    sender.start()
+    time.sleep(2.1)
     read, old = export("now.bin"), Image(open(f"{FOLDER}/{before}", "rb").read())
+    over.set()
+    sender.join()
+    one.close()
     whole = flat(read.sum())
     for by in ("pid,command", "remote", "port,protocol"):
         groups = of_json("aggregate", "--by", by, "--from", "now.bin")["groups"]
@@ -344,7 +358,7 @@ def main():
     out("export", "--format", "binary", "-o", "before.bin")
     world.datagrams().close()
     lists(world, held)
-    sums("before.bin")
+    sums(world, "before.bin")
     metrics()
     events_and_alerts(world)
     checks_and_people()
