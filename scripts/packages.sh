@@ -104,7 +104,7 @@ download() {
     local folder=$1 names=("${@:2:4}")
     shift
     mkdir -p "$folder"
-    quietly "downloading ${names[*]%%=*}$( (($# < 5)) || echo " and $(($# - 4)) other packages")" private_apt env -C "$folder" apt-get download "$@"
+    quietly "downloading ${names[*]%%=*}$( (($# < 5)) || echo " and $(($# - 4)) more")" private_apt env -C "$folder" apt-get download "$@"
 }
 
 # unpack FILE FOLDER [TAR_OPTION]...: a package's content, without installing anything.
