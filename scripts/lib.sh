@@ -100,11 +100,12 @@ prune() {
             remove "${used%/.used}"
         fi
     done
-    # Of runs that were killed and never repeated.
+    # Of runs that were killed and never repeated. Not by its modification time, which an archive that is
+    # unpacked there sets to its own.
     local part
     while read -r part; do
         remove "$part"
-    done < <(find "$cache" -maxdepth 1 -name '*.part' -mtime +"$keep_days")
+    done < <(find "$cache" -maxdepth 1 -name '*.part' -ctime +"$keep_days")
 }
 
 # remove PATH...: also what root owns, but never across a mount.
