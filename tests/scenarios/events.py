@@ -159,8 +159,8 @@ def all_of_them(world):
 
 
 def by_connection(found):
-    """Events in their order, connection by connection: two CPUs may tell two monitors of two in another order."""
-    return sorted(((event.kind, event.record.key) for event in found), key=lambda pair: pair[1])
+    """Events connection by connection, whatever their order: two CPUs may tell two monitors of two in another one."""
+    return sorted(((event.kind, event.record.key) for event in found), key=lambda pair: (pair[1], pair[0]))
 
 
 def order(monitor):
