@@ -130,6 +130,15 @@ impl<W: Write> Csv<W> {
     }
 }
 
+impl<'a> Csv<Box<dyn Write + 'a>> {
+    /// As [`Csv::new`], for outputs of any type; its code is compiled once, with this crate.
+    pub fn boxed(
+        output: &mut dyn FnMut(Table) -> Option<Box<dyn Write + 'a>>,
+    ) -> Box<dyn Visitor + 'a> {
+        Box::new(Csv::new(output))
+    }
+}
+
 impl<W: Write> Visitor for Csv<W> {
     fn header(&mut self, header: &Header, _: &[u8]) -> io::Result<()> {
         if let Some(lines) = &mut self.status {

@@ -13,6 +13,7 @@ mod metrics;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod rows;
+mod stream;
 
 pub use binary::Binary;
 pub use csv::Csv;
@@ -36,3 +37,4 @@ pub use parquet::ParquetTable;
 pub use rows::RowFormat;
 pub use rows::RowNames;
 pub use rows::Rows;
+pub use stream::StreamFormat;

@@ -70,19 +70,19 @@ impl ParquetTable {
 /// metadata say `schema_version`, and when and where the image was taken.
 ///
 /// Memory: some 16 MiB, at any number of records.
-pub struct Parquet<W: Write + Send> {
+pub struct Parquet<'a> {
     table: ParquetTable,
     /// Until the image has ended.
-    rows: Option<ParquetRows<W>>,
+    rows: Option<ParquetRows<'a>>,
 }
 
-impl<W: Write + Send> Parquet<W> {
+impl<'a> Parquet<'a> {
     /// Writes `table` to `output`, which needs no buffer.
     ///
     /// # Errors
     ///
     /// Whatever `output` gives.
-    pub fn new(output: W, table: ParquetTable) -> io::Result<Self> {
+    pub fn new(output: impl Write + Send + 'a, table: ParquetTable) -> io::Result<Self> {
         let rows = match table {
             ParquetTable::Totals => {
                 let mut named = vec![("which".into(), false), ("direction".into(), false)];
@@ -90,7 +90,7 @@ impl<W: Write + Send> Parquet<W> {
                     named.push((name.to_string(), true));
                     Ok(())
                 })?;
-                ParquetRows::new(output, &named)
+                ParquetRows::new(Box::new(output), &named)
             }
             ParquetTable::Connections => ParquetRows::of_records::<Connection>(output),
             ParquetTable::Fds => ParquetRows::of_records::<Fd>(output),
@@ -110,7 +110,7 @@ impl<W: Write + Send> Parquet<W> {
     }
 }
 
-impl<W: Write + Send> Visitor for Parquet<W> {
+impl Visitor for Parquet<'_> {
     fn header(&mut self, header: &Header, _: &[u8]) -> io::Result<()> {
         if let Some(rows) = &mut self.rows {
             rows.describe(header);
@@ -155,8 +155,9 @@ impl<W: Write + Send> Visitor for Parquet<W> {
 /// were selected, or some of their columns.
 ///
 /// Memory: some 16 MiB, at any number of rows.
-pub struct ParquetRows<W: Write + Send> {
-    writer: SerializedFileWriter<W>,
+pub struct ParquetRows<'a> {
+    // Boxed: the Parquet writer would be compiled once more for each type of output.
+    writer: SerializedFileWriter<Box<dyn Write + Send + 'a>>,
     columns: Vec<Values>,
     rows: usize,
 }
@@ -205,13 +206,13 @@ impl Values {
     }
 }
 
-impl<W: Write + Send> ParquetRows<W> {
+impl<'a> ParquetRows<'a> {
     /// Begins rows that are records of type `T` with all of their fields, as in an export.
     ///
     /// # Errors
     ///
     /// Whatever `output`, which needs no buffer, gives.
-    pub fn of_records<T: Fields + Default>(output: W) -> io::Result<Self> {
+    pub fn of_records<T: Fields + Default>(output: impl Write + Send + 'a) -> io::Result<Self> {
         Self::of_columns(output, &Column::<T>::all())
     }
 
@@ -221,15 +222,18 @@ impl<W: Write + Send> ParquetRows<W> {
     ///
     /// Whatever `output`, which needs no buffer, gives; [`io::ErrorKind::InvalidInput`] if a column is
     /// there twice.
-    pub fn of_columns<T: Fields + Default>(output: W, columns: &[Column<T>]) -> io::Result<Self> {
+    pub fn of_columns<T: Fields + Default>(
+        output: impl Write + Send + 'a,
+        columns: &[Column<T>],
+    ) -> io::Result<Self> {
         let nothing = T::default();
         let is_integer = |column: &Column<T>| matches!(column.cell(&nothing), Cell::Integer(_));
         let named = columns.iter().map(|column| (column.name().to_owned(), is_integer(column)));
-        Self::new(output, &named.collect::<Vec<_>>())
+        Self::new(Box::new(output), &named.collect::<Vec<_>>())
     }
 
     /// Begins rows of columns by their names, each with whether it is of integers.
-    fn new(output: W, columns: &[(String, bool)]) -> io::Result<Self> {
+    fn new(output: Box<dyn Write + Send + 'a>, columns: &[(String, bool)]) -> io::Result<Self> {
         let mut message = String::from("message mutex {\n");
         for (place, (name, is_integer)) in columns.iter().enumerate() {
             if columns[..place].iter().any(|(before, _)| before == name) {

@@ -2,7 +2,6 @@
 
 //! `mutexctl export` and `mutexctl convert`.
 
-#[cfg(feature = "parquet")]
 use std::io::Write;
 use std::path::Path;
 
@@ -11,19 +10,15 @@ use anyhow::anyhow;
 use mutex_stats::Block;
 #[cfg(feature = "parquet")]
 use mutex_stats::Header;
-use mutex_stats::Metrics;
 #[cfg(feature = "parquet")]
 use mutex_stats::Visitor;
-use mutex_stats::formats::Binary;
 use mutex_stats::formats::Csv;
 use mutex_stats::formats::Exposition;
-use mutex_stats::formats::Json;
-use mutex_stats::formats::JsonLines;
 #[cfg(feature = "parquet")]
 use mutex_stats::formats::Parquet;
 #[cfg(feature = "parquet")]
 use mutex_stats::formats::ParquetTable;
-use mutex_stats::formats::Section;
+use mutex_stats::formats::StreamFormat;
 use mutex_stats::formats::Table;
 
 use crate::cli::Format;
@@ -47,19 +42,15 @@ pub fn run(source: &Source, format: Format, output: Option<&Path>) -> Result<(),
     }
     let sink = Sink::Target(&target);
     target.write(|output| {
-        match format {
-            Format::Binary => source.visit(&mut Binary::new(output), sink),
-            Format::Jsonl => source.visit(&mut JsonLines::new(output), sink),
-            Format::Prometheus => {
-                source.visit(&mut Metrics::new(output, Exposition::Prometheus), sink)
-            }
-            Format::Openmetrics => {
-                source.visit(&mut Metrics::new(output, Exposition::OpenMetrics), sink)
-            }
+        let format = match format {
+            Format::Binary => StreamFormat::Binary,
+            Format::Jsonl => StreamFormat::JsonLines,
+            Format::Prometheus => StreamFormat::Metrics(Exposition::Prometheus),
+            Format::Openmetrics => StreamFormat::Metrics(Exposition::OpenMetrics),
             // Tables have been written.
-            _ => source.visit(&mut Json::new(output, &Section::ALL), sink),
-        }
-        .map(drop)
+            _ => StreamFormat::Json,
+        };
+        source.visit(&mut *format.visitor(output), sink).map(drop)
     })
 }
 
@@ -81,9 +72,12 @@ fn csv(source: &Source, target: &Target, folder: &Path) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::writing(target, &error);
     let new = NewFiles::create(folder, &Table::ALL.map(Table::file_name)).map_err(failed)?;
     {
-        let output = |table: Table| new.files().find(|(name, _)| *name == table.file_name());
-        let mut csv = Csv::new(|table| output(table).map(|(_, file)| file));
-        source.visit(&mut csv, Sink::Target(target))?;
+        let mut output = |table: Table| {
+            let (_, file) = new.files().find(|(name, _)| *name == table.file_name())?;
+            Some(Box::new(file) as Box<dyn Write>)
+        };
+        let mut csv = Csv::boxed(&mut output);
+        source.visit(&mut *csv, Sink::Target(target))?;
     }
     new.publish().map_err(failed)
 }
@@ -96,8 +90,7 @@ fn parquet(source: &Source, target: &Target, folder: &Path) -> Result<(), Failur
     let new = NewFiles::create(folder, &names).map_err(failed)?;
     {
         let tables = ParquetTable::ALL.into_iter().zip(new.files());
-        let tables = tables
-            .map(|(table, (_, file))| Parquet::new(Box::new(file) as Box<dyn Write + Send>, table));
+        let tables = tables.map(|(table, (_, file))| Parquet::new(file, table));
         let mut tables = Tables(tables.collect::<Result<_, _>>().map_err(failed)?);
         source.visit(&mut tables, Sink::Target(target))?;
     }
@@ -106,7 +99,7 @@ fn parquet(source: &Source, target: &Target, folder: &Path) -> Result<(), Failur
 
 /// Several tables, written while the image streams by once.
 #[cfg(feature = "parquet")]
-struct Tables<'a>(Vec<Parquet<Box<dyn Write + Send + 'a>>>);
+struct Tables<'a>(Vec<Parquet<'a>>);
 
 #[cfg(feature = "parquet")]
 impl Visitor for Tables<'_> {

@@ -3,8 +3,6 @@
 //! Records in the formats for programs.
 
 use std::io;
-#[cfg(feature = "parquet")]
-use std::io::Write;
 
 use mutex_stats::Cell;
 use mutex_stats::Column;
@@ -54,7 +52,7 @@ impl Format {
 pub enum Records<'a> {
     Rows(Rows<&'a mut Output>),
     #[cfg(feature = "parquet")]
-    Parquet(Box<ParquetRows<Box<dyn Write + Send + 'a>>>),
+    Parquet(Box<ParquetRows<'a>>),
 }
 
 impl<'a> Records<'a> {
@@ -76,8 +74,6 @@ impl<'a> Records<'a> {
             }
             #[cfg(feature = "parquet")]
             (Format::Parquet, columns) => {
-                // As in an export: writing Parquet is much code for each type of output.
-                let output: Box<dyn Write + Send> = Box::new(output);
                 let mut rows = match columns {
                     None => ParquetRows::of_records::<T>(output),
                     Some(columns) => ParquetRows::of_columns(output, columns),
