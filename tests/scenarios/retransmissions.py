@@ -99,13 +99,13 @@ def losses(row, namespaces):
     check.equal("drops of the host: those that the wires lost, for the kernel's reason",
                 [(drop.name, drop.packets) for drop in image.drops if drop.name == "QDISC_DROP"],
                 [("QDISC_DROP", lost)])
-    booked = sum(packets for c in image.connections for _, packets in c.drop_reasons)
-    if module.lacks("drop_sockets"):
-        # What TCP drops itself has left its device and its route.
-        check.that("and of their connections, but for what names none", lost <= booked <= image.quality.drops,
-                   (lost, booked, image.quality.drops))
-    else:
-        check.equal("and of their connections", booked, image.quality.drops)
+    reason, = (drop.reason for drop in image.drops if drop.name == "QDISC_DROP")
+    check.equal("and of their connections",
+                sum(packets for c in image.connections for one, packets in c.drop_reasons if one == reason), lost)
+    # What TCP drops itself has left its device and its route, so it need not name a connection.
+    booked = sum(c.quality.drops for c in image.connections)
+    check.that("no connection has drops that the host has not", lost <= booked <= image.quality.drops,
+               (lost, booked, image.quality.drops))
     module.audit("with losses")
     for pair in held:
         for one in pair:
