@@ -7,7 +7,7 @@ use core::fmt::Write;
 
 use crate::ffi;
 
-/// Bytes of a line at the most. What is longer is cut.
+/// Maximum length of a line in bytes; longer lines are truncated.
 const LINE_MAX: usize = 480;
 
 struct Line {

@@ -97,7 +97,7 @@ impl<T> Arc<T> {
 
 impl<T> Clone for Arc<T> {
     fn clone(&self) -> Self {
-        // Relaxed, as in the standard library: whoever has a reference may make another one.
+        // Relaxed, as in the standard library: the caller's own reference keeps the value alive.
         if self.references().fetch_add(1, Relaxed) > REFERENCES_MAX {
             trap();
         }

@@ -66,9 +66,7 @@ impl UserSliceReader {
     pub fn read_slice(&mut self, out: &mut [u8]) -> Result {
         self.0.take(out.len(), |user| {
             // SAFETY: `out` may be written in its whole length; any address of userspace is allowed.
-            unsafe {
-                ffi::mutex_runtime_read_user(out.as_mut_ptr().cast(), user, out.len() as u64)
-            }
+            unsafe { ffi::mutex_runtime_read_user(out.as_mut_ptr().cast(), user, out.len() as u64) }
         })
     }
 }
