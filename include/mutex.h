@@ -292,7 +292,7 @@ struct mutex_connection {
 	__u16 local_port;	/* of ICMP echo: the identifier, on the asking side */
 	__u16 remote_port;	/* of ICMP echo: the identifier, as the answering side sees it */
 	__u32 netns;		/* inode number of the network namespace */
-	__u32 scope;		/* interface index of a link-local address, else 0 */
+	__u32 scope;		/* interface index of a link-local address, else of the VRF; 0: none */
 	__u32 uid;		/* of the owning socket, in the first user namespace */
 	__u32 in_interface;	/* index of the interface of the first packet in, 0 if none */
 	__u32 out_interface;	/* index of the interface of the first packet out, 0 if none */
@@ -438,7 +438,7 @@ struct mutex_live_connection {
 	__u8 family;		/* 4 or 6 */
 	__u8 forwarded;		/* 1: passes through this host; `local` is its initiator */
 	__u8 reserved;
-	__u32 scope;		/* interface index of a link-local address, else 0 */
+	__u32 scope;		/* interface index of a link-local address, else of the VRF; 0: none */
 	__u32 generation;	/* odd while this is a connection's; another one each time */
 	__u32 state;		/* MUTEX_STATE_* in the lowest byte, the rest is internal */
 	__u32 internal[2];

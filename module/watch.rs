@@ -136,6 +136,14 @@ impl System for Watchers {
         }
     }
 
+    fn listen_overflow(&self) -> u32 {
+        probes::listen_overflow()
+    }
+
+    fn reader_pid(&self, pid: u32) -> u32 {
+        host::reader_pid(pid)
+    }
+
     fn wake(&self) {
         proc::wake();
     }

@@ -46,6 +46,15 @@ pub trait System {
 
     /// The name of a drop reason, zeros if it has none.
     fn drop_name(&self, reason: u32) -> [u8; MUTEX_DROP_NAME_SIZE as usize];
+
+    /// The drop reason of a SYN for which the accept queue had no room.
+    fn listen_overflow(&self) -> u32;
+
+    /// A process id of the first PID namespace as the current process, which reads a file, sees it;
+    /// 0 if it does not see that process. Process context.
+    fn reader_pid(&self, pid: u32) -> u32 {
+        pid
+    }
 }
 
 /// A system where nobody watches, for programs that have the engine without a kernel.
@@ -71,6 +80,10 @@ impl System for Unwatched {
 
     fn packet_watchers(&self) -> u64 {
         0
+    }
+
+    fn listen_overflow(&self) -> u32 {
+        2
     }
 
     fn drop_name(&self, _: u32) -> [u8; MUTEX_DROP_NAME_SIZE as usize] {
@@ -228,7 +241,10 @@ impl<M: Memory> Engine<M> {
                 return None;
             }
             match self.alerts.read(number) {
-                Read::Alert(alert) => return Some(alert),
+                Read::Alert(alert) => {
+                    let pid = self.system.reader_pid(alert.pid);
+                    return Some(mutex_alert { pid, ..alert });
+                }
                 // It went while we looked; what is kept now begins later.
                 Read::Overwritten | Read::Cleared => number = number.wrapping_add(1),
                 Read::NotYet => return None,

@@ -3,9 +3,10 @@
 //! What happens to a packet.
 
 use core::ops::Deref;
-use core::sync::atomic::AtomicBool;
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::AtomicU64;
+use core::sync::atomic::AtomicU8;
+use core::sync::atomic::Ordering::AcqRel;
 use core::sync::atomic::Ordering::Acquire;
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::Ordering::Release;
@@ -32,6 +33,7 @@ use crate::fd::Sighting;
 use crate::host::Host;
 use crate::index::Bucket;
 use crate::index::Index;
+use crate::key::scope;
 use crate::key::Key;
 use crate::key::KeyParts;
 use crate::key::Secret;
@@ -98,6 +100,8 @@ pub struct Buffer<'a> {
     pub netns: u32,
     /// Index of the interface it came in by, or goes out by if it is sent; 0 if none.
     pub interface: u32,
+    /// Index of the device of the VRF that it is in; 0 if none.
+    pub l3mdev: u32,
     /// Nanoseconds since boot.
     pub now: u64,
     /// Whether the socket it belongs to is at hand.
@@ -121,7 +125,13 @@ pub struct Segments {
     /// Bytes of those headers that are not sent: the hop-by-hop header by which kernels before 7.0
     /// mark an IPv6 super-packet of more than 64 KiB (BIG TCP).
     pub unsent: u32,
+    /// Whether they are fragments of one datagram (UFO), of which each but the first repeats the IP
+    /// header alone, and `size` counts what follows it.
+    pub fragments: bool,
 }
+
+/// Bytes of an IPv6 fragment header (RFC 8200, section 4.5).
+const FRAGMENT_HEADER_V6: u64 = 8;
 
 impl Buffer<'_> {
     #[inline]
@@ -135,6 +145,9 @@ impl Buffer<'_> {
         let mut headers = packet.map_or(0, Packet::headers);
         let (packets, bytes) = match &self.segments {
             None => (1, u64::from(self.length)),
+            Some(Segments { fragments: true, size, .. }) => {
+                return self.fragmented(packet, *size);
+            }
             Some(segments) => {
                 let length = self.length.saturating_sub(segments.unsent);
                 headers = headers.saturating_sub(segments.unsent);
@@ -155,6 +168,27 @@ impl Buffer<'_> {
             None => 0,
         };
         Traffic { packets, buffers: 1, bytes, payload }
+    }
+
+    /// What a datagram adds that is fragmented later, into parts of `size` bytes behind the IP header.
+    #[cold]
+    fn fragmented(&self, packet: Option<&Packet>, size: u32) -> Traffic {
+        let header = packet.map_or(0, |packet| packet.network_header);
+        let packets = match size {
+            0 => 1,
+            size => self.length.saturating_sub(header).div_ceil(size).max(1),
+        };
+        let repeats = u64::from(packets - 1) * u64::from(header);
+        let added = match (self.family, packets) {
+            (_, 1) | (Family::V4, _) => 0,
+            (Family::V6, _) => u64::from(packets) * FRAGMENT_HEADER_V6,
+        };
+        Traffic {
+            packets: packets.into(),
+            buffers: 1,
+            bytes: u64::from(self.length) + repeats + added,
+            payload: packet.map_or(0, |packet| self.length.saturating_sub(packet.headers()).into()),
+        }
     }
 }
 
@@ -206,10 +240,18 @@ pub struct Engine<M: Memory> {
     last_id: AtomicU64,
     /// Records that have ended since the sweeper last looked: the number of the latest plus one.
     ended: AtomicU32,
-    /// Whether fds were closed since the sweeper last looked.
-    sockets_closed: AtomicBool,
+    /// Whether there may be connections of closed sockets that have not ended: one of
+    /// [`NONE_CLOSED`], [`SOME_CLOSED`] and [`CLOSED_TAKEN`].
+    sockets_closed: AtomicU8,
     bytes: u64,
 }
+
+/// Every connection of a closed socket has ended.
+const NONE_CLOSED: u8 = 0;
+/// A socket was closed that the sweeper does not know of.
+const SOME_CLOSED: u8 = 1;
+/// The sweeper is ending the connections of those that were closed before.
+const CLOSED_TAKEN: u8 = 2;
 
 /// What an engine is made of.
 pub struct Parts<M: Memory> {
@@ -267,7 +309,7 @@ impl<M: Memory> Engine<M> {
             loaded_at: parts.now,
             last_id: AtomicU64::new(0),
             ended: AtomicU32::new(0),
-            sockets_closed: AtomicBool::new(false),
+            sockets_closed: AtomicU8::new(NONE_CLOSED),
             bytes: bytes as u64,
         })
     }
@@ -303,10 +345,13 @@ impl<M: Memory> Engine<M> {
         let counted = &miscounted(flow, amount);
         #[cfg(not(mutex_miscount))]
         let counted = amount;
-        if let Some(closed) = flow.count(counted, buffer.now, buffer.interface) {
+        let closed = flow.count(counted, buffer.now, buffer.interface);
+        if let Some(closed) = closed {
             self.close_window(pinned, record, connection, direction, closed, buffer.now);
         }
-        if (is_new || buffer.has_socket) && !connection.meta().has(Meta::OWNER_KNOWN) {
+        // Each second again: a receiver can come later than the first packet.
+        let may_tell = is_new || buffer.has_socket || closed.is_some();
+        if may_tell && !connection.meta().has(Meta::OWNER_KNOWN) {
             self.follow_owner(pinned, buffer, packet, record, connection, owner);
         }
         self.follow_latency(pinned, record, connection, buffer, packet, direction);
@@ -339,7 +384,8 @@ impl<M: Memory> Engine<M> {
         let cached = place.record().and_then(|number| self.recognise_current(number, key));
         if let Some(known) = cached {
             cpu.cache_hits.add(1);
-            if !known.connection.meta().has(Meta::ENDED) {
+            let connection = known.connection;
+            if !connection.meta().has(Meta::ENDED) && !self.has_lost_socket(connection) {
                 return Ok((known, false));
             }
         } else {
@@ -352,6 +398,11 @@ impl<M: Memory> Engine<M> {
             self.recognise(record, key)
         };
         let known = cached.or_else(likely).or_else(|| self.find(key, hash));
+        if let Some(Known { record, connection, .. }) = known {
+            if self.has_lost_socket(connection) {
+                self.end(pinned, record, connection, Meta::default(), buffer.now);
+            }
+        }
         let gone = match known {
             Some(known) if !opens_anew(known.connection.meta(), packet) => {
                 place.remember(known.record);
@@ -501,6 +552,10 @@ impl<M: Memory> Engine<M> {
     ) {
         let sent = direction.is_sent();
         let before = meta.state();
+        if !sent && is_syn(packet.signal) {
+            // It is not counted yet, so those counted are older, and TCP is done with them.
+            self.count_ignored_syns(pinned, number, connection, connection.received.packets());
+        }
         let after = match (before, packet.signal) {
             // Whoever sent the first packet goes on until the other end answers.
             (State::OneWay, Signal::None) if sent != meta.has(Meta::REMOTE_ASKS) => return,
@@ -679,13 +734,28 @@ impl<M: Memory> Engine<M> {
     /// side.
     pub fn socket_closed(&self, socket: u64, inode: u64) {
         if self.fds.close(socket, inode) {
-            self.sockets_closed.store(true, Release);
+            self.sockets_closed.store(SOME_CLOSED, Release);
         }
     }
 
-    /// Whether sockets were closed since the last call.
-    pub(crate) fn take_sockets_closed(&self) -> bool {
-        self.sockets_closed.swap(false, Acquire)
+    /// Calls `end` if sockets were closed since the last call, to end their connections.
+    pub(crate) fn for_closed_sockets(&self, end: impl FnOnce()) {
+        let taken =
+            self.sockets_closed.compare_exchange(SOME_CLOSED, CLOSED_TAKEN, AcqRel, Relaxed);
+        if taken.is_err() {
+            return;
+        }
+        end();
+        // Unless another was closed meanwhile.
+        let _ = self.sockets_closed.compare_exchange(CLOSED_TAKEN, NONE_CLOSED, Release, Relaxed);
+    }
+
+    /// Whether the connection's socket is closed, and the sweeper has not ended the connection yet.
+    /// The next packet can be that of another socket with the same address and port.
+    #[inline(always)]
+    fn has_lost_socket(&self, connection: &Connection) -> bool {
+        self.sockets_closed.load(Acquire) != NONE_CLOSED
+            && self.shared_fd(connection).is_some_and(Fd::is_closed)
     }
 
     /// The records of the connections.
@@ -853,13 +923,18 @@ fn key_of(buffer: &Buffer<'_>, packet: &Packet) -> Key {
     };
     Key::new(&KeyParts {
         netns: buffer.netns,
-        scope: if packet.link_local { buffer.interface } else { 0 },
+        scope: scope(packet.link_local, buffer.interface, buffer.l3mdev),
         family: packet.family,
         protocol: packet.protocol,
         forwarded: !buffer.is_local(),
         local,
         remote,
     })
+}
+
+#[inline]
+fn is_syn(signal: Signal) -> bool {
+    matches!(signal, Signal::Tcp { flags, .. } if flags & tcp_flag::SYN != 0)
 }
 
 #[inline]
@@ -885,4 +960,63 @@ fn miscounted(flow: &crate::counters::Flow, amount: &Traffic) -> Traffic {
         amount.bytes = amount.bytes.wrapping_sub(1);
     }
     amount
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::parse;
+
+    fn amount(family: Family, segments: Segments, payload: u32) -> (u64, u64, u64) {
+        let mut bytes = vec![0; 64];
+        let network = match family {
+            Family::V4 => {
+                bytes[0] = 0x45;
+                bytes[9] = 17;
+                20
+            }
+            Family::V6 => {
+                bytes[0] = 0x60;
+                bytes[6] = 17;
+                40
+            }
+        };
+        let length = network + 8 + payload;
+        let packet = parse(family, &bytes, length).expect("it is a datagram");
+        let buffer = Buffer {
+            direction: Direction::Received,
+            family,
+            bytes: &bytes,
+            length,
+            segments: Some(segments),
+            netns: 1,
+            interface: 0,
+            l3mdev: 0,
+            now: 0,
+            has_socket: false,
+            tcp: None,
+            clock: || 0,
+        };
+        let traffic = buffer.amount(Some(&packet));
+        (traffic.packets, traffic.bytes, traffic.payload)
+    }
+
+    #[test]
+    fn fragments_repeat_the_ip_header_alone() {
+        let fragments = |size| Segments { size, count: 1, headers: 0, unsent: 0, fragments: true };
+        // As captures of what Linux makes of them have it.
+        assert_eq!(amount(Family::V4, fragments(1480), 10_000), (7, 10_148, 10_000));
+        assert_eq!(amount(Family::V4, fragments(1480), 5916), (5, 6024, 5916));
+        assert_eq!(amount(Family::V4, fragments(1480), 1472), (1, 1500, 1472));
+        assert_eq!(amount(Family::V4, fragments(1480), 1473), (2, 1521, 1473));
+        assert_eq!(amount(Family::V6, fragments(1000), 9000), (10, 9488, 9000));
+        assert_eq!(amount(Family::V6, fragments(1400), 1000), (1, 1048, 1000));
+    }
+
+    #[test]
+    fn segments_repeat_all_headers() {
+        let segments = |size| Segments { size, count: 1, headers: 0, unsent: 0, fragments: false };
+        assert_eq!(amount(Family::V4, segments(1400), 10_000), (8, 10_224, 10_000));
+        assert_eq!(amount(Family::V6, segments(1400), 5916), (5, 6156, 5916));
+    }
 }

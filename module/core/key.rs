@@ -65,7 +65,7 @@ pub struct Key(pub(crate) [u64; 6]);
 pub struct KeyParts {
     /// Inode number of the network namespace.
     pub netns: u32,
-    /// Interface index if an address is link-local, else 0.
+    /// Index of the interface if an address is link-local, else of the VRF's device; see [`scope`].
     pub scope: u32,
     /// IPv4 or IPv6.
     pub family: Family,
@@ -80,6 +80,17 @@ pub struct KeyParts {
 }
 
 const FORWARDED: u64 = 1 << 16;
+
+/// Where addresses are unique: a link-local address on one interface, another in one VRF (l3mdev; 0
+/// is none). Both are indices of interfaces.
+#[inline(always)]
+pub fn scope(link_local: bool, interface: u32, l3mdev: u32) -> u32 {
+    if link_local {
+        interface
+    } else {
+        l3mdev
+    }
+}
 
 impl Key {
     /// Packs the parts.

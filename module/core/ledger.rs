@@ -167,6 +167,9 @@ pub enum Sweep {
 /// idle timeout.
 const EARLIER: u64 = 8;
 
+/// Nanoseconds after which TCP is done with a packet that passed LOCAL_IN: it comes next.
+const PROCESSED: u64 = 100_000_000;
+
 /// Ends the connections of sockets that were closed.
 fn end_of_closed_sockets<M: Memory, P: Pinned>(engine: &Engine<M>, pin: &impl Fn() -> P, now: u64) {
     for (number, connection) in engine.connections().ever_used(0) {
@@ -193,9 +196,7 @@ impl Sweeper {
         sweep: Sweep,
     ) -> Limbo {
         if let Sweep::Due(records) = sweep {
-            if engine.take_sockets_closed() {
-                end_of_closed_sockets(engine, &pin, now);
-            }
+            engine.for_closed_sockets(|| end_of_closed_sockets(engine, &pin, now));
             self.end_idle(engine, &pin, now, records);
         }
         self.take_ended(engine);
@@ -252,6 +253,16 @@ impl Sweeper {
             engine.finish_windows(pin, number, connection, now);
             if meta.has(Meta::ENDED) {
                 continue;
+            }
+            let silent = now.saturating_sub(connection.last_seen());
+            if meta.state() == State::SynRecv && silent > PROCESSED {
+                let received = connection.received.packets();
+                if engine.count_ignored_syns(&pin(), number, connection, received) {
+                    // No socket knows of it.
+                    connection.change(|meta| {
+                        (meta.state() == State::SynRecv).then(|| meta.in_state(State::OneWay))
+                    });
+                }
             }
             let state = match meta.state() {
                 // A straggler of a connection that is gone looks like one that was adopted, but nobody

@@ -4,6 +4,7 @@
 //! retransmissions, faults, drops, windows; and what the kernel says of its sockets.
 
 use crate::abi::*;
+use crate::alarm::System;
 use crate::connection::Connection;
 use crate::connection::Meta;
 use crate::counters::Direction;
@@ -15,6 +16,7 @@ use crate::engine::Memory;
 use crate::fd::ClosedWindow;
 use crate::fd::Fd;
 use crate::fd::FdSums;
+use crate::key::scope;
 use crate::key::Endpoint;
 use crate::key::Key;
 use crate::key::KeyParts;
@@ -46,6 +48,8 @@ pub struct SocketEnds {
     pub netns: u32,
     /// Index of the interface it is bound to, which belongs to a link-local address.
     pub interface: u32,
+    /// Index of the device of its VRF; 0 if none.
+    pub l3mdev: u32,
     /// IPv4 or IPv6.
     pub family: Family,
     /// Protocol number as in the IP header.
@@ -62,7 +66,7 @@ impl SocketEnds {
             && (self.local.address.is_link_local() || self.remote.address.is_link_local());
         Key::new(&KeyParts {
             netns: self.netns,
-            scope: if scoped { self.interface } else { 0 },
+            scope: scope(scoped, self.interface, self.l3mdev),
             family: self.family,
             protocol: self.protocol,
             forwarded: false,
@@ -100,6 +104,8 @@ pub struct Drop<'a> {
     pub bytes: &'a [u8],
     /// Index of the interface that it came in by, 0 if it was made here.
     pub interface: u32,
+    /// Index of the device of the VRF that it was in; 0 if none or unknown.
+    pub l3mdev: u32,
     /// The kernel's reason.
     pub reason: u32,
     /// Whether that says that a checksum was bad.
@@ -139,7 +145,7 @@ impl<M: Memory> Engine<M> {
 
     /// The fd that the connection shares with others.
     #[inline]
-    fn shared_fd(&self, connection: &Connection) -> Option<&Fd> {
+    pub(crate) fn shared_fd(&self, connection: &Connection) -> Option<&Fd> {
         if !connection.meta().has(Meta::FD_SHARED) {
             return None;
         }
@@ -341,7 +347,7 @@ impl<M: Memory> Engine<M> {
             _ => [Side::Forwarded, Side::Source],
         };
         if let Some((record, connection)) =
-            self.find_quoted(&quoted, buffer.netns, buffer.interface, &sides)
+            self.find_quoted(&quoted, buffer.netns, buffer.interface, buffer.l3mdev, &sides)
         {
             self.fault_of(pinned, record, connection, Fault::Icmp);
         } else {
@@ -365,6 +371,7 @@ impl<M: Memory> Engine<M> {
         quoted: &Quoted,
         netns: u32,
         interface: u32,
+        l3mdev: u32,
         sides: &[Side],
     ) -> Option<(u32, &Connection)> {
         sides.iter().find_map(|side| {
@@ -374,7 +381,7 @@ impl<M: Memory> Engine<M> {
             };
             self.look_up(&Key::new(&KeyParts {
                 netns,
-                scope: if quoted.link_local { interface } else { 0 },
+                scope: scope(quoted.link_local, interface, l3mdev),
                 family: quoted.family,
                 protocol: quoted.protocol,
                 forwarded: matches!(side, Side::Forwarded),
@@ -405,8 +412,9 @@ impl<M: Memory> Engine<M> {
         } else {
             [Side::Destination, Side::Forwarded, Side::Source]
         };
-        let found = quoted(drop.family, drop.bytes)
-            .and_then(|quoted| self.find_quoted(&quoted, drop.netns, drop.interface, &sides));
+        let found = quoted(drop.family, drop.bytes).and_then(|quoted| {
+            self.find_quoted(&quoted, drop.netns, drop.interface, drop.l3mdev, &sides)
+        });
         if let Some((record, connection)) = found {
             self.for_both(record, connection, |quality| {
                 quality.drop_packets(drop.reason, drop.packets);
@@ -420,6 +428,39 @@ impl<M: Memory> Engine<M> {
                 None => self.fault(pinned, Fault::Checksum),
             }
         }
+    }
+
+    /// Counts SYNs to which nothing was answered as dropped: a listener whose accept queue is full
+    /// drops them, and no tracepoint tells. `processed` of the packets received are through. Returns
+    /// whether it is such a connection.
+    ///
+    /// Until then a connection that was never answered consists of SYNs alone, and what the kernel
+    /// drops of them for other reasons has been counted by the tracepoint.
+    pub(crate) fn count_ignored_syns<P: Pinned>(
+        &self,
+        pinned: &P,
+        record: u32,
+        connection: &Connection,
+        processed: u64,
+    ) -> bool {
+        let meta = connection.meta();
+        if !meta.has(Meta::REMOTE_ASKS)
+            || !matches!(meta.state(), State::SynRecv | State::OneWay)
+            || connection.key().protocol() != protocol::TCP
+            || connection.key().is_forwarded()
+            || connection.sent.is_used()
+        {
+            return false;
+        }
+        if let Some(quality) = self.quality(record) {
+            let ignored = processed.saturating_sub(quality.dropped()) as u32;
+            if ignored != 0 {
+                let reason = self.system.listen_overflow();
+                pinned.cpu().drops.add(reason, ignored);
+                quality.drop_packets(reason, ignored);
+            }
+        }
+        true
     }
 
     /// A TCP socket changed its state. In an RCU read side.
@@ -506,10 +547,11 @@ impl<M: Memory> Engine<M> {
         fd.quality.histogram(&self.octaves, histogram);
     }
 
-    /// An fd's record for userspace; `sums` is what its live connections moved. It is not
-    /// collected meanwhile.
+    /// An fd's record for the current process to read; `sums` is what its live connections moved. It
+    /// is not collected meanwhile.
     pub fn fd_to_wire(&self, fd: &Fd, sums: &FdSums, offset: u64, now: u64) -> mutex_fd {
         let mut wire = fd.to_wire(sums, offset);
+        wire.pid = self.system.reader_pid(wire.pid);
         let histogram = &mut Histogram::default();
         wire.quality = match fd.only_connection() {
             Some(record) => match (self.connections.get(record), self.quality(record)) {

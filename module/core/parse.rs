@@ -309,6 +309,9 @@ impl Packet {
 }
 
 /// The last protocol of an IPv6 header chain, and the bytes of all its headers.
+///
+/// An authentication header (RFC 4302) ends the chain, as one of ESP does: IPsec passes a packet
+/// through the hooks with it and without it, which are two connections.
 #[inline(always)]
 fn skip_extensions(first: u8, bytes: &[u8]) -> Result<(u8, u32), Untracked> {
     let mut protocol = first;
@@ -319,11 +322,6 @@ fn skip_extensions(first: u8, bytes: &[u8]) -> Result<(u8, u32), Untracked> {
             protocol::HOP_BY_HOP | protocol::ROUTING | protocol::DESTINATION_OPTIONS => {
                 let units = *bytes.get(header + 1).ok_or(Untracked::Truncated)?;
                 (usize::from(units) + 1) * 8
-            }
-            // RFC 4302: in units of four bytes, minus two.
-            protocol::AH => {
-                let units = *bytes.get(header + 1).ok_or(Untracked::Truncated)?;
-                (usize::from(units) + 2) * 4
             }
             protocol::FRAGMENT => {
                 let offset = be16(bytes, header + 2).ok_or(Untracked::Truncated)?;
@@ -682,11 +680,11 @@ mod tests {
             let packet = read(&extended(first, headers))?;
             Ok((packet.protocol, packet.source.port, packet.network_header))
         };
-        // Routing, of 24 bytes; authentication, of 24 bytes, which counts otherwise.
+        // Routing, of 24 bytes. Authentication is a protocol of its own, as it is with IPv4.
         let routing = [&[17, 2, 4, 0][..], &[0; 20]].concat();
         assert_eq!(chain(protocol::ROUTING, &routing), Ok((17, 44379, 64)));
         let authentication = [&[17, 4, 0, 0][..], &[0; 20]].concat();
-        assert_eq!(chain(protocol::AH, &authentication), Ok((17, 44379, 64)));
+        assert_eq!(chain(protocol::AH, &authentication), Ok((protocol::AH, 0, 40)));
         // What cannot be looked into is a protocol of its own, "no next header" too.
         assert_eq!(chain(50, &[]), Ok((50, 0, 40)));
         assert_eq!(chain(59, &[]), Ok((59, 0, 40)));

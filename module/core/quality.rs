@@ -273,6 +273,12 @@ impl Quality {
         saturating_add(&self.window.faults, 1);
     }
 
+    /// Packets that were dropped, whatever the reason.
+    pub(crate) fn dropped(&self) -> u64 {
+        let counts = self.drops.iter().chain([&self.other_drops]);
+        counts.map(|count| u64::from(count.load(Relaxed))).sum()
+    }
+
     /// Counts dropped packets.
     pub(crate) fn drop_packets(&self, reason: u32, packets: u32) {
         saturating_add(&self.window.drops, packets);

@@ -115,6 +115,9 @@ fn tcp(state: State, flags: u8, sent: bool, acknowledges_fin: bool) -> State {
         return State::Closed;
     }
     match (state, sent) {
+        // Its SYN was dropped, and comes again.
+        (State::OneWay, _) if syn => State::SynRecv,
+        (State::OneWay, _) => tcp(State::SynRecv, flags, sent, acknowledges_fin),
         (State::SynSent, false) if syn && flags & tcp_flag::ACK != 0 => State::Established,
         (State::SynSent, false) if syn => State::SynRecv,
         // The answer took another way, but the initiator goes on.

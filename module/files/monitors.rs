@@ -11,6 +11,7 @@ use mutex_core::text::MonitorLine;
 
 use super::only_netns;
 use crate::books::Books;
+use crate::sys::host;
 use crate::sys::proc::Line;
 use crate::sys::proc::TextFile;
 use crate::watch::WATCHERS_MAX;
@@ -47,7 +48,7 @@ impl TextFile for Monitors {
         }
         let line = MonitorLine {
             id: opener.id,
-            pid: opener.process.pid,
+            pid: host::reader_pid(opener.process.pid),
             command: &opener.process.command,
             uid: opener.process.uid,
             netns: opener.netns,

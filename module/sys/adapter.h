@@ -17,6 +17,7 @@
 #include <net/ipv6.h>
 #include <net/sock.h>
 #include <net/tcp.h>
+#include <net/udp.h>
 
 #include "probed.h"
 #include "wrappers.h"
@@ -65,6 +66,45 @@ static inline u32 mutex_jumbo_header(const struct sk_buff *skb)
 	return ipv6_has_hopopt_jumbo(skb) ? sizeof(struct hop_jumbo_hdr) : 0;
 #else
 	return 0;
+#endif
+}
+
+/* The table of UDP sockets. */
+static inline struct udp_table *mutex_udp_table(const struct net *net)
+{
+#ifdef PROBED_NETNS_UDP_TABLE
+	return net->ipv4.udp_table;
+#else
+	return &udp_table;
+#endif
+}
+
+/* Whether a UDP socket that is bound to no device receives what comes in by a VRF. */
+static inline bool mutex_udp_takes_vrf(const struct net *net)
+{
+#ifdef CONFIG_NET_L3_MASTER_DEV
+	return READ_ONCE(net->ipv4.sysctl_udp_l3mdev_accept);
+#else
+	return true;
+#endif
+}
+
+/* Whether a socket receives datagrams for groups that others have joined. */
+static inline bool mutex_takes_all_multicast4(const struct sock *sk)
+{
+#ifdef PROBED_INET_FLAGS
+	return inet_test_bit(MC_ALL, sk);
+#else
+	return inet_sk(sk)->mc_all;
+#endif
+}
+
+static inline bool mutex_takes_all_multicast6(const struct sock *sk)
+{
+#ifdef PROBED_INET_FLAGS
+	return inet_test_bit(MC6_ALL, sk);
+#else
+	return inet6_sk(sk)->mc_all;
 #endif
 }
 

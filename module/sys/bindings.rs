@@ -115,10 +115,11 @@ pub struct mutex_view {
     pub gso_headers: __u32,
     pub netns: __u32,
     pub interface: __u32,
+    pub l3mdev: __u32,
     pub hook: __u8,
     pub family: __u8,
     pub gso_unsent: __u8,
-    pub reserved: __u8,
+    pub gso_fragments: __u8,
     pub now: __u64,
     pub socket: *mut sock,
     pub tcp: mutex_tcp,
@@ -127,7 +128,7 @@ pub struct mutex_view {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of mutex_view"][::core::mem::size_of::<mutex_view>() - 88usize];
+    ["Size of mutex_view"][::core::mem::size_of::<mutex_view>() - 96usize];
     ["Alignment of mutex_view"][::core::mem::align_of::<mutex_view>() - 8usize];
     ["Offset of field: mutex_view::bytes"][::core::mem::offset_of!(mutex_view, bytes) - 0usize];
     ["Offset of field: mutex_view::available"]
@@ -142,17 +143,18 @@ const _: () = {
     ["Offset of field: mutex_view::netns"][::core::mem::offset_of!(mutex_view, netns) - 28usize];
     ["Offset of field: mutex_view::interface"]
         [::core::mem::offset_of!(mutex_view, interface) - 32usize];
-    ["Offset of field: mutex_view::hook"][::core::mem::offset_of!(mutex_view, hook) - 36usize];
-    ["Offset of field: mutex_view::family"][::core::mem::offset_of!(mutex_view, family) - 37usize];
+    ["Offset of field: mutex_view::l3mdev"][::core::mem::offset_of!(mutex_view, l3mdev) - 36usize];
+    ["Offset of field: mutex_view::hook"][::core::mem::offset_of!(mutex_view, hook) - 40usize];
+    ["Offset of field: mutex_view::family"][::core::mem::offset_of!(mutex_view, family) - 41usize];
     ["Offset of field: mutex_view::gso_unsent"]
-        [::core::mem::offset_of!(mutex_view, gso_unsent) - 38usize];
-    ["Offset of field: mutex_view::reserved"]
-        [::core::mem::offset_of!(mutex_view, reserved) - 39usize];
-    ["Offset of field: mutex_view::now"][::core::mem::offset_of!(mutex_view, now) - 40usize];
-    ["Offset of field: mutex_view::socket"][::core::mem::offset_of!(mutex_view, socket) - 48usize];
-    ["Offset of field: mutex_view::tcp"][::core::mem::offset_of!(mutex_view, tcp) - 56usize];
-    ["Offset of field: mutex_view::buffer"][::core::mem::offset_of!(mutex_view, buffer) - 72usize];
-    ["Offset of field: mutex_view::net"][::core::mem::offset_of!(mutex_view, net) - 80usize];
+        [::core::mem::offset_of!(mutex_view, gso_unsent) - 42usize];
+    ["Offset of field: mutex_view::gso_fragments"]
+        [::core::mem::offset_of!(mutex_view, gso_fragments) - 43usize];
+    ["Offset of field: mutex_view::now"][::core::mem::offset_of!(mutex_view, now) - 48usize];
+    ["Offset of field: mutex_view::socket"][::core::mem::offset_of!(mutex_view, socket) - 56usize];
+    ["Offset of field: mutex_view::tcp"][::core::mem::offset_of!(mutex_view, tcp) - 64usize];
+    ["Offset of field: mutex_view::buffer"][::core::mem::offset_of!(mutex_view, buffer) - 80usize];
+    ["Offset of field: mutex_view::net"][::core::mem::offset_of!(mutex_view, net) - 88usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -183,6 +185,7 @@ const _: () = {
 unsafe extern "C" {
     pub fn mutex_owner_of(
         view: *const mutex_view,
+        protocol: __u8,
         source_port: __u16,
         destination_port: __u16,
         owner: *mut mutex_owner,
@@ -243,13 +246,14 @@ pub struct mutex_ends {
     pub remote_port: __u16,
     pub netns: __u32,
     pub interface: __u32,
+    pub l3mdev: __u32,
     pub family: __u8,
     pub protocol: __u8,
     pub reserved: [__u8; 2usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of mutex_ends"][::core::mem::size_of::<mutex_ends>() - 48usize];
+    ["Size of mutex_ends"][::core::mem::size_of::<mutex_ends>() - 52usize];
     ["Alignment of mutex_ends"][::core::mem::align_of::<mutex_ends>() - 4usize];
     ["Offset of field: mutex_ends::local"][::core::mem::offset_of!(mutex_ends, local) - 0usize];
     ["Offset of field: mutex_ends::remote"][::core::mem::offset_of!(mutex_ends, remote) - 16usize];
@@ -260,11 +264,12 @@ const _: () = {
     ["Offset of field: mutex_ends::netns"][::core::mem::offset_of!(mutex_ends, netns) - 36usize];
     ["Offset of field: mutex_ends::interface"]
         [::core::mem::offset_of!(mutex_ends, interface) - 40usize];
-    ["Offset of field: mutex_ends::family"][::core::mem::offset_of!(mutex_ends, family) - 44usize];
+    ["Offset of field: mutex_ends::l3mdev"][::core::mem::offset_of!(mutex_ends, l3mdev) - 44usize];
+    ["Offset of field: mutex_ends::family"][::core::mem::offset_of!(mutex_ends, family) - 48usize];
     ["Offset of field: mutex_ends::protocol"]
-        [::core::mem::offset_of!(mutex_ends, protocol) - 45usize];
+        [::core::mem::offset_of!(mutex_ends, protocol) - 49usize];
     ["Offset of field: mutex_ends::reserved"]
-        [::core::mem::offset_of!(mutex_ends, reserved) - 46usize];
+        [::core::mem::offset_of!(mutex_ends, reserved) - 50usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -279,22 +284,22 @@ pub struct mutex_state_change {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of mutex_state_change"][::core::mem::size_of::<mutex_state_change>() - 72usize];
+    ["Size of mutex_state_change"][::core::mem::size_of::<mutex_state_change>() - 80usize];
     ["Alignment of mutex_state_change"][::core::mem::align_of::<mutex_state_change>() - 8usize];
     ["Offset of field: mutex_state_change::ends"]
         [::core::mem::offset_of!(mutex_state_change, ends) - 0usize];
     ["Offset of field: mutex_state_change::tcp"]
-        [::core::mem::offset_of!(mutex_state_change, tcp) - 48usize];
+        [::core::mem::offset_of!(mutex_state_change, tcp) - 52usize];
     ["Offset of field: mutex_state_change::before"]
-        [::core::mem::offset_of!(mutex_state_change, before) - 60usize];
+        [::core::mem::offset_of!(mutex_state_change, before) - 64usize];
     ["Offset of field: mutex_state_change::after"]
-        [::core::mem::offset_of!(mutex_state_change, after) - 61usize];
+        [::core::mem::offset_of!(mutex_state_change, after) - 65usize];
     ["Offset of field: mutex_state_change::reset"]
-        [::core::mem::offset_of!(mutex_state_change, reset) - 62usize];
+        [::core::mem::offset_of!(mutex_state_change, reset) - 66usize];
     ["Offset of field: mutex_state_change::failed"]
-        [::core::mem::offset_of!(mutex_state_change, failed) - 63usize];
+        [::core::mem::offset_of!(mutex_state_change, failed) - 67usize];
     ["Offset of field: mutex_state_change::now"]
-        [::core::mem::offset_of!(mutex_state_change, now) - 64usize];
+        [::core::mem::offset_of!(mutex_state_change, now) - 72usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -305,13 +310,14 @@ pub struct mutex_dropped {
     pub packets: __u32,
     pub netns: __u32,
     pub interface: __u32,
+    pub l3mdev: __u32,
     pub family: __u8,
     pub bad_checksum: __u8,
     pub reserved: [__u8; 2usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of mutex_dropped"][::core::mem::size_of::<mutex_dropped>() - 32usize];
+    ["Size of mutex_dropped"][::core::mem::size_of::<mutex_dropped>() - 40usize];
     ["Alignment of mutex_dropped"][::core::mem::align_of::<mutex_dropped>() - 8usize];
     ["Offset of field: mutex_dropped::bytes"]
         [::core::mem::offset_of!(mutex_dropped, bytes) - 0usize];
@@ -325,12 +331,14 @@ const _: () = {
         [::core::mem::offset_of!(mutex_dropped, netns) - 20usize];
     ["Offset of field: mutex_dropped::interface"]
         [::core::mem::offset_of!(mutex_dropped, interface) - 24usize];
+    ["Offset of field: mutex_dropped::l3mdev"]
+        [::core::mem::offset_of!(mutex_dropped, l3mdev) - 28usize];
     ["Offset of field: mutex_dropped::family"]
-        [::core::mem::offset_of!(mutex_dropped, family) - 28usize];
+        [::core::mem::offset_of!(mutex_dropped, family) - 32usize];
     ["Offset of field: mutex_dropped::bad_checksum"]
-        [::core::mem::offset_of!(mutex_dropped, bad_checksum) - 29usize];
+        [::core::mem::offset_of!(mutex_dropped, bad_checksum) - 33usize];
     ["Offset of field: mutex_dropped::reserved"]
-        [::core::mem::offset_of!(mutex_dropped, reserved) - 30usize];
+        [::core::mem::offset_of!(mutex_dropped, reserved) - 34usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -378,6 +386,9 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn mutex_kernel_lacks() -> __u32;
+}
+unsafe extern "C" {
+    pub fn mutex_listen_overflow() -> __u32;
 }
 unsafe extern "C" {
     pub fn mutex_drop_name(reason: __u32, name: *mut __u8, size: __u32) -> bool;
@@ -519,6 +530,9 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn mutex_current(pid: *mut __u32, uid: *mut __u32, command: *mut __u8);
+}
+unsafe extern "C" {
+    pub fn mutex_reader_pid(pid: __u32) -> __u32;
 }
 unsafe extern "C" {
     pub fn mutex_watch_packets(watch: bool);

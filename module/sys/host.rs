@@ -107,6 +107,13 @@ pub(crate) fn current() -> Process {
     process
 }
 
+/// A process id of the first PID namespace as the current process sees it, 0 if it does not see that
+/// process. Process context.
+pub(crate) fn reader_pid(pid: u32) -> u32 {
+    // SAFETY: This is process context.
+    unsafe { bindings::mutex_reader_pid(pid) }
+}
+
 /// Whether the current process may change what concerns the whole host.
 pub(crate) fn may_administer() -> bool {
     // SAFETY: May be called in process context.

@@ -65,6 +65,7 @@ impl Seen<'_> {
             count: view.gso_count,
             headers: view.gso_headers,
             unsent: view.gso_unsent.into(),
+            fragments: view.gso_fragments != 0,
         });
         Buffer {
             direction: match u32::from(view.hook) {
@@ -80,6 +81,7 @@ impl Seen<'_> {
             segments,
             netns: view.netns,
             interface: view.interface,
+            l3mdev: view.l3mdev,
             now: view.now,
             has_socket: !view.socket.is_null(),
             tcp: (view.tcp.srtt != 0).then(|| probes::tcp(&view.tcp)),
@@ -90,7 +92,7 @@ impl Seen<'_> {
     /// Whom the buffer's socket belongs to.
     pub(crate) fn owner(&self, packet: &Packet) -> Ownership {
         let ports = match packet.protocol {
-            protocol::UDP => (packet.source.port, packet.destination.port),
+            protocol::UDP | protocol::TCP => (packet.source.port, packet.destination.port),
             _ => (0, 0),
         };
         let mut owner = bindings::mutex_owner {
@@ -103,7 +105,9 @@ impl Seen<'_> {
             single: false,
         };
         // SAFETY: The view is that of the hook that is running.
-        let known = unsafe { bindings::mutex_owner_of(self.view, ports.0, ports.1, &mut owner) };
+        let known = unsafe {
+            bindings::mutex_owner_of(self.view, packet.protocol, ports.0, ports.1, &mut owner)
+        };
         match known as u32 {
             bindings::MUTEX_OWNER_KERNEL => Ownership::Kernel,
             bindings::MUTEX_OWNER_PROCESS => Ownership::Process(Owner {

@@ -61,6 +61,27 @@ int probe(const struct sk_buff *skb)
 }
 #endif
 
+#ifdef PROBE_NETNS_UDP_TABLE
+struct udp_table *probe(const struct net *net)
+{
+	return net->ipv4.udp_table;
+}
+#endif
+
+#ifdef PROBE_INET_FLAGS
+bool probe(const struct sock *sk)
+{
+	return inet_test_bit(MC_ALL, sk) && inet_test_bit(MC6_ALL, sk);
+}
+#endif
+
+#ifdef PROBE_LISTEN_OVERFLOW
+int probe(void)
+{
+	return SKB_DROP_REASON_TCP_LISTEN_OVERFLOW;
+}
+#endif
+
 /* one of: DROP_REASONS_BY_SUBSYSTEM DROP_REASONS_ARRAY: the kernel's list of drop reasons has a form that is not known */
 #ifdef PROBE_DROP_REASONS_BY_SUBSYSTEM
 const struct drop_reason_list *probe(void)

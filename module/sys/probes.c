@@ -8,6 +8,7 @@
 #include <net/dropreason.h>
 #include <net/dst_metadata.h>
 #include <net/ip.h>
+#include <net/l3mdev.h>
 #include <net/net_namespace.h>
 #include <trace/events/skb.h>
 #include <trace/events/sock.h>
@@ -83,6 +84,7 @@ static void probe_retransmit_synack(void *unused, const struct sock *sk, const s
 		.remote_port = ntohs(ireq->ir_rmt_port),
 		.netns = sock_net(sk)->ns.inum,
 		.interface = ireq->ir_iif,
+		.l3mdev = l3mdev_master_ifindex_by_index(sock_net(sk), ireq->ir_iif),
 		.protocol = IPPROTO_TCP,
 	};
 
@@ -119,27 +121,38 @@ static bool has_device(enum skb_drop_reason reason)
 	}
 }
 
-/* The inode number of the network namespace that a dropped packet was in, 0 if
- * it is unknown. */
-static u32 netns_of(const struct sk_buff *skb, enum skb_drop_reason reason, const struct sock *sk)
+/* The network namespace that a dropped packet was in, and its VRF, as far as they are known. */
+static void place_of(const struct sk_buff *skb, enum skb_drop_reason reason, const struct sock *sk,
+		     struct mutex_dropped *dropped)
 {
-	const struct net_device *dev = READ_ONCE(skb->dev);
-	const struct net *net;
-	u32 inum;
+	struct net_device *dev = READ_ONCE(skb->dev);
+	/* The route can be no route but the tunnel that the packet came by, which has no device. */
+	const struct net_device *route = skb_valid_dst(skb) ? mutex_dst_device(skb_dst(skb)) : NULL;
+	struct net *net = NULL;
 
 	if (!sk)
 		sk = skb->sk;
-	if (sk)
-		return sock_net(sk)->ns.inum;
-	/* The route can be no route but the tunnel that the packet came by, which has no device. */
-	if (skb_valid_dst(skb))
-		return dev_net(mutex_dst_device(skb_dst(skb)))->ns.inum;
-	/* A queue that has something else there after all must not be a fault. */
-	if (dev && has_device(reason) &&
-	    !copy_from_kernel_nofault(&net, &dev->nd_net.net, sizeof(net)) &&
-	    !copy_from_kernel_nofault(&inum, &net->ns.inum, sizeof(inum)))
-		return inum;
-	return 0;
+	if (sk) {
+		net = sock_net(sk);
+	} else if (route) {
+		net = dev_net(route);
+	} else if (dev && has_device(reason)) {
+		u32 inum;
+
+		/* A queue that has something else there after all must not be a fault. */
+		if (copy_from_kernel_nofault(&net, &dev->nd_net.net, sizeof(net)) ||
+		    copy_from_kernel_nofault(&inum, &net->ns.inum, sizeof(inum)))
+			return;
+		dropped->netns = inum;
+		return;
+	}
+	if (!net)
+		return;
+	dropped->netns = net->ns.inum;
+	if (skb->skb_iif)
+		dropped->l3mdev = l3mdev_master_ifindex_by_index(net, skb->skb_iif);
+	else if (route)
+		dropped->l3mdev = l3mdev_master_ifindex_rcu(route);
 }
 
 static void dropped_packet(struct sk_buff *skb, enum skb_drop_reason reason, const struct sock *sk)
@@ -172,7 +185,7 @@ static void dropped_packet(struct sk_buff *skb, enum skb_drop_reason reason, con
 		break;
 	}
 	enter_probe();
-	dropped.netns = netns_of(skb, reason, sk);
+	place_of(skb, reason, sk, &dropped);
 	if (skb_mac_header_was_set(skb) || skb->network_header) {
 		const u8 *start = skb_network_header(skb);
 		const u8 *end = skb_tail_pointer(skb);
@@ -369,6 +382,15 @@ static const char *drop_name(u32 reason)
 	return reason < SKB_DROP_REASON_MAX ? drop_reasons[reason] : NULL;
 }
 #endif
+
+__u32 mutex_listen_overflow(void)
+{
+#ifdef PROBED_LISTEN_OVERFLOW
+	return SKB_DROP_REASON_TCP_LISTEN_OVERFLOW;
+#else
+	return SKB_DROP_REASON_NOT_SPECIFIED;
+#endif
+}
 
 bool mutex_drop_name(__u32 reason, __u8 *name, __u32 size)
 {

@@ -107,6 +107,7 @@ fn ends(ends: &bindings::mutex_ends) -> SocketEnds {
     SocketEnds {
         netns: ends.netns,
         interface: ends.interface,
+        l3mdev: ends.l3mdev,
         family: family(ends.family),
         protocol: ends.protocol,
         local: Endpoint { address: Address::v6(ends.local), port: ends.local_port },
@@ -180,6 +181,7 @@ unsafe extern "C" fn drop_packet<T: Probed>(
         family: family(dropped.family),
         bytes,
         interface: dropped.interface,
+        l3mdev: dropped.l3mdev,
         reason: dropped.reason,
         bad_checksum: dropped.bad_checksum != 0,
         packets: dropped.packets,
@@ -211,6 +213,12 @@ pub(crate) fn kernel_lacks() -> impl Iterator<Item = (&'static str, bool)> {
     ]
     .into_iter()
     .map(move |(name, bit)| (name, lacks & bit != 0))
+}
+
+/// The drop reason of a SYN for which the accept queue had no room.
+pub(crate) fn listen_overflow() -> u32 {
+    // SAFETY: Reads a constant; may be called anywhere.
+    unsafe { bindings::mutex_listen_overflow() }
 }
 
 /// The kernel's name of a drop reason, zero-terminated, if it has one.

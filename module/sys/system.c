@@ -4,6 +4,8 @@
 #include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/nsproxy.h>
+#include <linux/pid.h>
+#include <linux/pid_namespace.h>
 #include <linux/random.h>
 #include <linux/ratelimit.h>
 #include <linux/sched.h>
@@ -62,6 +64,18 @@ void mutex_current(__u32 *pid, __u32 *uid, __u8 command[16])
 	*pid = task_tgid_nr(current);
 	*uid = from_kuid(&init_user_ns, current_uid());
 	strscpy_pad(command, current->group_leader->comm, 16);
+}
+
+__u32 mutex_reader_pid(__u32 pid)
+{
+	struct pid_namespace *reader = task_active_pid_ns(current);
+
+	if (reader == &init_pid_ns || !pid)
+		return pid;
+	rcu_read_lock();
+	pid = pid_nr_ns(find_pid_ns(pid, &init_pid_ns), reader);
+	rcu_read_unlock();
+	return pid;
 }
 
 bool mutex_may_log(void)

@@ -63,10 +63,11 @@ struct mutex_view {
 	__u32 gso_headers;	/* bytes of headers a segment if it carries a packet, else 0 */
 	__u32 netns;		/* inode number */
 	__u32 interface;	/* index, 0 if none */
+	__u32 l3mdev;		/* index of the VRF's device, 0 if none */
 	__u8 hook;		/* MUTEX_HOOK_* */
 	__u8 family;		/* 4 or 6 */
 	__u8 gso_unsent;	/* bytes of a super-packet's headers that are not sent */
-	__u8 reserved;
+	__u8 gso_fragments;	/* a super-packet's parts are IP fragments, not segments */
 	__u64 now;		/* nanoseconds since boot, to the tick */
 	struct sock *socket;	/* a full socket, or NULL */
 	struct mutex_tcp tcp;	/* what it says if it is TCP's, else 0 */
@@ -89,10 +90,10 @@ struct mutex_owner {
 	bool single;		/* TCP's: it owns one connection only */
 };
 
-/* Finds the owner of a buffer's socket; the ports are those of its UDP header,
- * or both 0. In the hook only. */
-int mutex_owner_of(const struct mutex_view *view, __u16 source_port, __u16 destination_port,
-		   struct mutex_owner *owner);
+/* Finds the owner of the socket that sent the packet or will receive it; the ports are those of
+ * its header, or 0. In the hook only. */
+int mutex_owner_of(const struct mutex_view *view, __u8 protocol, __u16 source_port,
+		   __u16 destination_port, struct mutex_owner *owner);
 
 /* Calls from the kernel into Rust. `context` is what was registered. */
 struct mutex_hook_calls {
@@ -121,6 +122,7 @@ struct mutex_ends {
 	__u16 remote_port;
 	__u32 netns;		/* inode number */
 	__u32 interface;	/* that it is bound to, 0 if none */
+	__u32 l3mdev;		/* index of the VRF's device, 0 if none */
 	__u8 family;		/* 4 or 6 */
 	__u8 protocol;
 	__u8 reserved[2];
@@ -145,6 +147,7 @@ struct mutex_dropped {
 	__u32 packets;		/* segments that it stands for */
 	__u32 netns;		/* inode number, 0 if unknown */
 	__u32 interface;	/* that it came in by, 0 if it was made here */
+	__u32 l3mdev;		/* index of the VRF's device, 0 if none */
 	__u8 family;		/* 4 or 6 */
 	__u8 bad_checksum;
 	__u8 reserved[2];
@@ -176,6 +179,9 @@ void mutex_probes_unregister(void);
 #define MUTEX_LACKS_DROP_SOCKETS 32		/* socket that a dropped packet was for */
 #define MUTEX_LACKS_SOCKET_CLOSE 64		/* kprobes: sockets other than TCP's expire when idle */
 __u32 mutex_kernel_lacks(void);
+/* The drop reason of a SYN for which the accept queue had no room, which the kernel drops without
+ * calling the tracepoint: "not specified" where it has no name for it. */
+__u32 mutex_listen_overflow(void);
 /* The kernel's name of a drop reason; returns whether it has one. */
 bool mutex_drop_name(__u32 reason, __u8 *name, __u32 size);
 
@@ -234,6 +240,9 @@ void mutex_files_wake(void);
 bool mutex_may_administer(void);
 /* The current process. */
 void mutex_current(__u32 *pid, __u32 *uid, __u8 command[16]);
+/* A process id of the first PID namespace as the current process sees it, 0 if it does not see that
+ * process (it is in another PID namespace, or gone). */
+__u32 mutex_reader_pid(__u32 pid);
 /* Lets hooks know whether anybody watches packets; pairs. May sleep. */
 void mutex_watch_packets(bool watch);
 /* How many do, by the static key: while it is 0, hooks do not look. */

@@ -384,7 +384,8 @@ ODD6 = [
     ("eight extension headers", DESTINATION,
      b"".join(bytes([DESTINATION if i < 7 else UDP, 0, 1, 4, 0, 0, 0, 0]) for i in range(8))
      + struct.pack("!HHHH", 1, 2, 8, 0), 0),
-    ("an authentication header", AH, bytes([UDP, 4]) + bytes(22) + struct.pack("!HHHH", 1, 2, 10, 0) + bytes(2), 2),
+    # Its own protocol, as with IPv4: all that follows the IP header is payload.
+    ("an authentication header", AH, bytes([UDP, 4]) + bytes(22) + struct.pack("!HHHH", 1, 2, 10, 0) + bytes(2), 34),
     ("a fragment that is not the first", FRAGMENT, bytes([UDP, 0, 1, 1, 0, 0, 0, 1]) + bytes(100), "fragment"),
     ("a fragment that is all", FRAGMENT, bytes([UDP, 0, 0, 0, 0, 0, 0, 2]) + struct.pack("!HHHH", 1, 2, 18, 0) + bytes(10), 10),
     ("half a fragment header", FRAGMENT, bytes([UDP, 0, 0]), "truncated"),

@@ -183,6 +183,7 @@ impl Books {
             segments: packet.segments,
             netns: NETNS,
             interface: 3,
+            l3mdev: 0,
             now,
             has_socket: packet.direction == Direction::Sent,
             tcp: None,
@@ -314,7 +315,7 @@ impl Seen {
             }
             MUTEX_BLOCK_FD => self.fds.push(mutex_fd::take(record).0),
             MUTEX_BLOCK_END => self.end = mutex_end::take(record).0,
-            MUTEX_BLOCK_STATUS | MUTEX_BLOCK_QUALITY | MUTEX_BLOCK_LATENCY => {}
+            MUTEX_BLOCK_STATUS | MUTEX_BLOCK_QUALITY | MUTEX_BLOCK_LATENCY | MUTEX_BLOCK_DROP => {}
             _ => panic!("there is no block {kind}"),
         }
     }
@@ -447,7 +448,7 @@ fn any_packet(flows: u16) -> impl Strategy<Value = TestPacket> {
     ];
     let segments = prop_oneof![
         4 => Just(None),
-        1 => (1u32..1500).prop_map(|size| Some(Segments { size, count: 1, headers: 0, unsent: 0 })),
+        1 => (1u32..1500).prop_map(|size| Some(Segments { size, count: 1, headers: 0, unsent: 0, fragments: false })),
     ];
     let broken = prop::bool::weighted(0.05);
     (0..flows, direction, any::<bool>(), flags, 0u16..3000, segments, broken).prop_map(
@@ -644,4 +645,72 @@ fn readers_see_balanced_books_while_everything_moves() {
     let seen = books.read();
     seen.assert_at_rest();
     assert_eq!(seen.sum, *expected.lock().expect("no panic"));
+}
+
+fn plain(flow: u16, direction: Direction, tcp_flags: Option<u8>) -> TestPacket {
+    TestPacket {
+        flow,
+        direction,
+        reply: false,
+        tcp_flags,
+        payload: 0,
+        segments: None,
+        broken: false,
+    }
+}
+
+/// A socket that is closed has no more packets, even before the sweeper passes.
+#[test]
+fn a_socket_on_the_address_of_a_closed_one_has_its_own_connection() {
+    let books = Books::new(16, 16, 1);
+    let packet = plain(1, Direction::Sent, None);
+    let Ownership::Process(owner) = packet.owner() else { panic!("it is a process's") };
+    books.count(0, &packet, SECOND);
+    books.count(0, &packet, SECOND);
+    books.engine.socket_closed(owner.socket, owner.inode);
+    books.count(0, &packet, SECOND);
+    let packets = || {
+        let mut seen: Vec<_> = books
+            .read()
+            .connections
+            .iter()
+            .map(|one| (one.closed_ns != 0, one.sent.packets))
+            .collect();
+        seen.sort_unstable();
+        seen
+    };
+    assert_eq!(packets(), [(false, 1), (true, 2)]);
+    // It is of the closed socket's fd in this test, so the sweeper ends it, too; nothing is counted again.
+    books.sweep(0, Sweep::Due(16), SECOND);
+    assert_eq!(packets(), [(true, 1), (true, 2)]);
+    books.read().assert_at_rest();
+}
+
+#[test]
+fn a_syn_that_is_never_answered_was_dropped() {
+    const SYN: Option<u8> = Some(0x02);
+    let books = Books::new(16, 16, 1);
+    let seen = || {
+        let seen = books.read();
+        let one = seen.connections[0];
+        (u32::from(one.state), one.quality.drops)
+    };
+    books.count(0, &plain(1, Direction::Received, SYN), SECOND);
+    // It may still be on its way.
+    books.sweep(0, Sweep::Due(16), SECOND + SECOND / 100);
+    assert_eq!(seen(), (MUTEX_STATE_SYN_RECV, 0));
+    // The second tells of the first, the sweeper of the second.
+    books.count(0, &plain(1, Direction::Received, SYN), 2 * SECOND);
+    assert_eq!(seen(), (MUTEX_STATE_SYN_RECV, 1));
+    books.sweep(0, Sweep::Due(16), 2 * SECOND + SECOND / 2);
+    assert_eq!(seen(), (MUTEX_STATE_ONE_WAY, 2));
+    books.sweep(0, Sweep::Due(16), 3 * SECOND);
+    assert_eq!(seen(), (MUTEX_STATE_ONE_WAY, 2));
+    // The third is answered, and nothing more is made of it.
+    books.count(0, &plain(1, Direction::Received, SYN), 3 * SECOND);
+    books.count(0, &plain(1, Direction::Sent, Some(0x12)), 3 * SECOND);
+    books.sweep(0, Sweep::Due(16), 4 * SECOND);
+    assert_eq!(seen(), (MUTEX_STATE_SYN_RECV, 2));
+    books.count(0, &plain(1, Direction::Received, Some(0x10)), 4 * SECOND);
+    assert_eq!(seen(), (MUTEX_STATE_ESTABLISHED, 2));
 }

@@ -130,6 +130,7 @@ fuzz_target!(|input: &[u8]| {
             count: 1 + u32::from(*how >> 4),
             headers: 0,
             unsent: 0,
+            fragments: false,
         });
         let buffer = Buffer {
             direction: Direction::ALL[usize::from((how >> 1) & 3).min(2)],
@@ -139,6 +140,7 @@ fuzz_target!(|input: &[u8]| {
             segments,
             netns: 7,
             interface: 1,
+            l3mdev: 0,
             now,
             has_socket: false,
             tcp: None,

@@ -80,6 +80,7 @@ fn image(packets: &[Vec<u8>]) -> Vec<u8> {
             segments: None,
             netns: 7,
             interface: 2,
+            l3mdev: 0,
             now: 5,
             has_socket: true,
             tcp: None,

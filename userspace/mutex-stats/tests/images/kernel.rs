@@ -108,6 +108,7 @@ fn send(engine: &Engine<Host>, port: u16, length: u16) {
         segments: None,
         netns: 7,
         interface: 2,
+        l3mdev: 0,
         now: 5,
         has_socket: true,
         tcp: None,
