@@ -39,6 +39,13 @@ const LACKS: [(&str, &str); 7] = [
     ),
 ];
 
+/// Modules with which packets can pass the host without passing MUTEX's hooks, and which those are.
+const BYPASSES: [(&str, &str); 3] = [
+    ("nf_flow_table", "packets that a flowtable forwards"),
+    ("esp4_offload", "outer packets of ESP over IPv4 that GRO decrypts"),
+    ("esp6_offload", "outer packets of ESP over IPv6 that GRO decrypts"),
+];
+
 /// What was looked at, how it is, and what to do if it is not as it should be.
 struct Finding {
     what: &'static str,
@@ -114,6 +121,7 @@ pub fn run(proc: &Path, root: &Path) -> Result<(), Failure> {
     if host.is_loaded() {
         findings.extend([version(&host), reading(&host), writing(&host)]);
         findings.extend(health(&host));
+        findings.push(not_counted(&host));
     }
     Target::Output.write(|output| {
         let columns = [("", Left), ("about", Left), ("", Left)];
@@ -350,4 +358,19 @@ fn health(host: &Host) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// Traffic that may pass this host without being counted.
+fn not_counted(host: &Host) -> Finding {
+    let modules = BYPASSES.iter().filter(|(name, _)| host.exists(&format!("sys/module/{name}")));
+    let mut found: Vec<_> = modules.map(|(_, packets)| (*packets).to_owned()).collect();
+    // One line a socket, below a line of titles.
+    let sockets = host.read("proc/net/packet").map_or(0, |text| text.lines().skip(1).count());
+    if sockets != 0 {
+        found.push(format!("packets of {sockets} AF_PACKET sockets (DHCP clients, captures)"));
+    }
+    if found.is_empty() {
+        return ok("not counted", "nothing that is known to bypass netfilter is in use");
+    }
+    ok("not counted", format!("{}: see docs/limits.md", found.join("; ")))
 }

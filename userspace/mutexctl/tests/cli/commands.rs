@@ -409,6 +409,17 @@ fn the_doctor_says_what_to_do_next() {
     let well = doctor(0, "");
     assert!(!well.contains("Next") && well.contains("7.2.12-test has taken the module"), "{well}");
     assert!(well.contains("this kernel tells everything"), "{well}");
+    assert!(well.contains("nothing that is known to bypass netfilter"), "{well}");
+    file("sys/module/nf_flow_table/refcnt", "1\n");
+    file(
+        "proc/net/packet",
+        "sk       RefCnt Type Proto  Iface R Rmem   User   Inode\n0000 3 2 0003 2 1 0 0 1\n",
+    );
+    let bypassed = doctor(0, "");
+    assert!(
+        bypassed.contains("packets that a flowtable forwards; packets of 1 AF_PACKET sockets"),
+        "{bypassed}"
+    );
     let stats = String::from_utf8(host.read("proc/stats")).expect("it is text");
     host.write(
         "proc/stats",
