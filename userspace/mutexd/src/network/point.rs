@@ -110,6 +110,7 @@ mod tests {
         let sample = |text: &str, second| Sample {
             number: second,
             time: UNIX_EPOCH + Duration::from_secs(second),
+            since_boot: Duration::ZERO,
             stats: Arc::new(Stats::parse(&format!("format 1\n{text}")).expect("it is right")),
         };
         let before = sample("uptime_ns 1000000000\nsent_bytes 18446744073709551000\n", 7);
@@ -134,6 +135,7 @@ mod tests {
         let zero = Sample {
             number: 0,
             time: UNIX_EPOCH,
+            since_boot: Duration::ZERO,
             stats: Arc::new(Stats::parse("format 1\n").expect("it is right")),
         };
         let point = serde_json::to_value(Point::between(&zero, &zero)).expect("it can be written");

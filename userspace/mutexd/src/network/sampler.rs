@@ -19,6 +19,8 @@ use mutex_stats::Proc;
 use mutex_stats::Stats;
 use mutex_stats::diagnostics::Entry;
 use mutex_stats::diagnostics::Severity;
+use rustix::time::ClockId;
+use rustix::time::clock_gettime;
 
 use super::read_stats;
 use crate::config;
@@ -31,7 +33,34 @@ pub struct Sample {
     /// Counted since the sampler began.
     pub number: u64,
     pub time: SystemTime,
+    /// The same moment on the kernel's clock, since boot.
+    pub since_boot: Duration,
     pub stats: Arc<Stats>,
+}
+
+impl Sample {
+    /// For how long the module had been loaded.
+    fn uptime(&self) -> Duration {
+        Duration::from_nanos(self.stats.get("uptime_ns").unwrap_or(0))
+    }
+
+    /// Whether the module was loaded anew after `before` was taken.
+    ///
+    /// Of the same load the uptime is what it was and the time since; of a later one it is at most the
+    /// time since, though it may be more than it was. The limit is halfway between the two, as far from
+    /// either as can be: the clock is read a moment after the numbers, and the module's has ticks.
+    fn is_of_a_later_load(&self, before: &Sample) -> bool {
+        let passed = self.since_boot.saturating_sub(before.since_boot);
+        let limit = passed.saturating_add(before.uptime() / 2);
+        self.uptime() < before.uptime().max(limit)
+    }
+}
+
+/// The time since boot, suspend included: the clock that the module has its uptime from.
+fn since_boot() -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    let (seconds, ns) = (u64::try_from(now.tv_sec), u32::try_from(now.tv_nsec));
+    Duration::new(seconds.unwrap_or(0), ns.unwrap_or(0))
 }
 
 /// A thread that reads them.
@@ -114,7 +143,7 @@ impl Sampler {
 
 impl Shared {
     fn take(&self, read: Result<Stats, Error>, own: &Own) {
-        let told = locked(&self.state).take(read, self.kept);
+        let told = locked(&self.state).take(read, SystemTime::now(), since_boot(), self.kept);
         if let Some(entry) = told {
             own.journal.tell(super::NAME, entry);
         }
@@ -122,19 +151,24 @@ impl Shared {
 }
 
 impl State {
-    /// Keeps so many samples; what there is to tell.
-    fn take(&mut self, read: Result<Stats, Error>, kept: usize) -> Option<Entry> {
+    /// Keeps so many samples; what there is to tell. It was read at that time, by both clocks.
+    fn take(
+        &mut self,
+        read: Result<Stats, Error>,
+        time: SystemTime,
+        since_boot: Duration,
+        kept: usize,
+    ) -> Option<Entry> {
         self.tried = Instant::now();
         match read {
             Ok(read) => {
                 let is_new = self.problem.take().is_some() || self.taken == 0;
                 self.taken += 1;
-                let (number, time) = (self.taken, SystemTime::now());
-                let sample = Sample { number, time, stats: Arc::new(read) };
+                let number = self.taken;
+                let sample = Sample { number, time, since_boot, stats: Arc::new(read) };
                 // Another module counts from the beginning.
-                let uptime = |sample: &Sample| sample.stats.get("uptime_ns");
                 let is_other =
-                    self.samples.back().is_some_and(|last| uptime(last) > uptime(&sample));
+                    self.samples.back().is_some_and(|last| sample.is_of_a_later_load(last));
                 if is_other {
                     self.samples.clear();
                 }
@@ -165,17 +199,57 @@ impl State {
 mod tests {
     use super::*;
 
+    const LOADED: Option<&str> = Some("MUTEX is loaded");
+    const ANEW: Option<&str> = Some("MUTEX was loaded anew");
+
+    fn state() -> State {
+        State { samples: VecDeque::new(), taken: 0, problem: None, tried: Instant::now() }
+    }
+
+    /// The numbers of a module that has been up for so many milliseconds.
+    fn up(ms: u64) -> Result<Stats, Error> {
+        Stats::parse(&format!("format 1\nuptime_ns {}\n", ms * 1_000_000))
+    }
+
+    /// What is told of uptimes that were read at times since boot, all in milliseconds.
+    fn told(reads: &[(u64, u64)]) -> Vec<Option<String>> {
+        let mut state = state();
+        let take = |&(at, uptime): &(u64, u64)| {
+            let told = state.take(up(uptime), SystemTime::UNIX_EPOCH, Duration::from_millis(at), 9);
+            assert!(told.is_none() || state.samples.len() == 1, "{:?}", state.samples);
+            told.map(|entry| entry.message)
+        };
+        reads.iter().map(take).collect()
+    }
+
+    #[test]
+    fn a_reload_is_seen_though_the_module_is_up_for_longer_than_before() {
+        let anew = |reads| told(reads).last().cloned().flatten();
+        // Up for 10 s, loaded again a second later, and up for 59 s when the next minute is over.
+        assert_eq!(anew(&[(100_000, 10_000), (160_000, 59_000)]).as_deref(), ANEW);
+        assert_eq!(anew(&[(100_000, 10_000), (160_000, 60_000)]).as_deref(), ANEW);
+        assert_eq!(anew(&[(100_000, 10_000), (160_000, 5_000)]).as_deref(), ANEW);
+        assert_eq!(anew(&[(100_000, 2_000), (103_600, 3_500)]).as_deref(), ANEW);
+        // The machine was suspended, or the sampler had no time: that is no reload.
+        assert_eq!(anew(&[(100_000, 10_000), (160_000, 70_000)]), None);
+        assert_eq!(anew(&[(100_000, 10_000), (90_100_000, 90_010_000)]), None);
+        // The module's clock goes by ticks, and reading takes its time.
+        assert_eq!(anew(&[(100_000, 3_600_000), (101_900, 3_601_000), (102_000, 3_602_000)]), None);
+        assert_eq!(anew(&[(100_000, 50), (101_000, 1_040)]), None);
+    }
+
     #[test]
     fn the_last_are_kept_and_each_change_is_told_once() {
-        let (samples, tried) = (VecDeque::new(), Instant::now());
-        let mut state = State { samples, taken: 0, problem: None, tried };
+        let mut state = state();
+        let mut now = 0;
         let mut take = |read: Result<u64, Error>| {
-            let parse = |uptime| Stats::parse(&format!("format 1\nuptime_ns {uptime}\n"));
-            let told = state.take(read.and_then(parse), 3);
+            now += 1;
+            let now = Duration::from_millis(now);
+            let told = state.take(read.and_then(up), SystemTime::UNIX_EPOCH, now, 3);
             let numbers: Vec<u64> = state.samples.iter().map(|sample| sample.number).collect();
             (numbers, told.map(|entry| entry.message))
         };
-        let is_loaded = || Some("MUTEX is loaded".to_owned());
+        let is_loaded = || LOADED.map(String::from);
         assert_eq!(take(Ok(1)), (vec![1], is_loaded()));
         assert_eq!(take(Ok(2)), (vec![1, 2], None));
         assert_eq!(take(Ok(3)), (vec![1, 2, 3], None));
@@ -186,6 +260,6 @@ mod tests {
         assert_eq!(take(Err(Error::Unloaded)), (vec![2, 3, 4], None));
         assert_eq!(take(Ok(5)), (vec![3, 4, 5], is_loaded()));
         // Its numbers are not to be compared with those of the one before.
-        assert_eq!(take(Ok(1)), (vec![6], Some("MUTEX was loaded anew".to_owned())));
+        assert_eq!(take(Ok(1)), (vec![6], ANEW.map(String::from)));
     }
 }
