@@ -179,6 +179,10 @@ def shown(browser, kernel, base):
     health = text_of(browser, "health-list")
     check.that("and so does health", all(part in health for part in ("network", "history", "monitor", "peers", "diagnostics")), health)
 
+    ends = browser.ask("""[...document.querySelectorAll('#bytes-plot polyline')].map(one =>
+        [one.points[0].x, one.points[one.points.length - 1].x])""")
+    check.equal("over the time from the first sample to the last, without a gap", ends, [[0, 1000]] * 3)
+
     check.part("what happens")
     check.equal("there is no alert yet", text_of(browser, "alert-list"), "none")
     kernel.image("alerts.bin")
@@ -257,6 +261,7 @@ def by_keyboard(browser, kernel, base):
     check.that("what comes meanwhile", browser.messages("points") >= sent + 4)
     check.equal("is not shown", browser.ask(tile("Received")), before)
     browser.press(" ", " ")
+    check.equal("nor missing afterwards", browser.ask("document.querySelectorAll('#bytes-plot polyline').length"), 3)
     check.that("until another one", browser.wait(f"{tile('Received')} === '7.00 MB/s'"), browser.ask(tile("Received")))
     browser.ask("document.getElementById('scheme').focus()")
     browser.press("Enter", "\r")

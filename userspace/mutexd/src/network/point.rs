@@ -13,6 +13,8 @@ use super::sampler::Sample;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Point {
     pub time_ns: u64,
+    /// Time of the kernel since the sample before, which rates are of.
+    pub duration_ns: u64,
     pub connections_active: u64,
     pub fds_active: u64,
     pub connections_total: u64,
@@ -35,8 +37,9 @@ const PACKETS: [&str; 4] =
 
 impl Point {
     /// The names of its members.
-    pub const NAMES: [&str; 15] = [
+    pub const NAMES: [&str; 16] = [
         "time_ns",
+        "duration_ns",
         "connections_active",
         "fds_active",
         "connections_total",
@@ -66,6 +69,7 @@ impl Point {
         let now = |key| after.stats.get(key).unwrap_or(0);
         Point {
             time_ns: u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX),
+            duration_ns: ns,
             connections_active: now("connections_active"),
             fds_active: now("fds_active"),
             connections_total: now("connections_total"),
@@ -125,6 +129,7 @@ mod tests {
         assert!((point.errors_per_second - 1.5).abs() < 1e-9, "{point:?}");
         assert!((point.drops_per_second - 0.5).abs() < 1e-9, "{point:?}");
         assert_eq!((point.time_ns, point.connections_active), (3_000_000_000, 5));
+        assert_eq!(point.duration_ns, 2_000_000_000);
         assert_eq!((point.sent_bytes, point.packets), (18_446_744_073_709_551_400, 7));
         let point = Point::between(&after, &after);
         assert!(point.packets_per_second.abs() < 1e-9, "{point:?}");

@@ -5,12 +5,19 @@
 const byId = (id) => document.getElementById(id);
 const POINTS = 300;
 let points = [];
+let problem = null;
+// The last glance and the last slow answers that were not shown yet.
+const latest = new Map();
 let paused = false;
+
+// Text with what is invisible or reorders text escaped, as mutexctl shows it.
+const INVISIBLE = /[\p{Cc}\p{Default_Ignorable_Code_Point}\u2028\u2029\ufff9-\ufffb]/gu;
+const printable = (text) => text.replace(INVISIBLE, (character) => `\\u{${character.codePointAt(0).toString(16)}}`);
 
 function element(name, content, className) {
   const made = document.createElement(name);
   if (className) made.className = className;
-  if (content !== undefined) made.append(content);
+  if (content !== undefined) made.append(typeof content === "string" ? printable(content) : content);
   return made;
 }
 
@@ -71,24 +78,54 @@ function tiles(last) {
   }));
 }
 
+// Points in the order of their times. A stream that begins again repeats some, and after the clock was set back
+// those that are later than now are none.
+function take(more) {
+  for (const point of more) {
+    while (points.length && points[points.length - 1].time_ns >= point.time_ns) points.pop();
+    points.push(point);
+  }
+  points = points.slice(-POINTS);
+}
+
+// The points in runs without a gap: where a point does not follow on the one before it (the module was loaded
+// anew, the clock was set forward), or comes much later than usual, nothing is drawn in between.
+function runs() {
+  const durations = points.map((point) => point.duration_ns).sort((one, other) => one - other);
+  const usual = durations[Math.floor(durations.length / 2)];
+  const found = [];
+  points.forEach((point, at) => {
+    const passed = at ? point.time_ns - points[at - 1].time_ns : Infinity;
+    const isNext = passed - point.duration_ns <= Math.max(1e8, point.duration_ns / 2);
+    if (isNext && passed <= Math.max(3 * usual, 1e9)) found[found.length - 1].push(point);
+    else found.push([point]);
+  });
+  return found;
+}
+
 function plot(place, lines, show) {
   const width = 1000, height = 100;
   const most = Math.max(1, ...lines.flatMap((line) => points.map((point) => point[line])));
   const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img" });
   picture.setAttribute("aria-label", `the last ${points.length} samples; the largest is ${show(most)}`);
   picture.append(svg("line", { x1: 0, y1: height, x2: width, y2: height }), svg("line", { x1: 0, y1: 0, x2: width, y2: 0 }));
+  const first = points[0].time_ns, span = Math.max(1, points[points.length - 1].time_ns - first);
+  const placeOf = (point, line) =>
+    `${(width * (point.time_ns - first) / span).toFixed(1)},${(height * (1 - point[line] / most)).toFixed(1)}`;
   lines.forEach((line, index) => {
-    const step = width / Math.max(1, points.length - 1);
-    const path = points.map((point, at) => `${(at * step).toFixed(1)},${(height * (1 - point[line] / most)).toFixed(1)}`);
-    picture.append(svg("polyline", { class: "abc"[index], points: path.join(" ") }));
+    for (const run of runs()) {
+      const path = run.map((point) => placeOf(point, line));
+      // A point between two gaps is a dot.
+      if (path.length === 1) picture.append(svg("polyline", { class: `${"abc"[index]} dot`, points: `${path[0]} ${path[0]}` }));
+      else picture.append(svg("polyline", { class: "abc"[index], points: path.join(" ") }));
+    }
   });
   const axis = element("div", element("span", moment(points[0].time_ns)), "axis");
   axis.append(element("span", moment(points[points.length - 1].time_ns)));
   place.replaceChildren(element("span", show(most), "most"), picture, axis);
 }
 
-function showPoints({ points: more, problem }) {
-  points = points.concat(more).slice(-POINTS);
+function showPoints() {
   say(problem || "live", Boolean(problem));
   if (!points.length) return;
   tiles(points[points.length - 1]);
@@ -128,7 +165,7 @@ function list(place, items) {
 function worded(word, text, ns) {
   const item = element("li", element("span", word, `word ${word}`));
   if (ns) item.append(" ", element("time", moment(ns)));
-  item.append(` ${text}`);
+  item.append(` ${printable(text)}`);
   return item;
 }
 
@@ -159,41 +196,54 @@ const SLOW = {
     events.slice().reverse().map((one) => worded(one.severity, `${one.component}: ${one.message}`, one.time_ns))),
 };
 
+// What comes during a pause is kept, and shown when it is over.
+function showUnlessPaused(name, show, content) {
+  if (!paused) return show(content);
+  latest.set(name, () => show(content));
+  say("paused", false);
+}
+
 // What changes slowly is asked for now and then.
 async function showSlow() {
   for (const [path, show] of Object.entries(SLOW)) {
     try {
       const answer = await fetch(`api/v1/${path}`);
-      if (answer.ok && !paused) show(await answer.json());
+      if (answer.ok) showUnlessPaused(path, show, await answer.json());
     } catch {
       // The state above says that nobody answers.
     }
   }
 }
 
-function say(text, isBad) {
-  const state = byId("state");
+function say(told, isBad) {
+  const state = byId("state"), text = printable(told);
   if (state.textContent !== text) state.textContent = text;
   state.classList.toggle("bad", isBad);
 }
 
 function listen() {
   const stream = new EventSource("api/v1/stream");
-  const on = (name, show) => stream.addEventListener(name, (event) => { if (!paused) show(JSON.parse(event.data)); });
-  // A stream begins with all there is.
-  stream.addEventListener("open", () => { points = []; showSlow(); });
+  const on = (name, show) => stream.addEventListener(name, (event) => show(JSON.parse(event.data)));
+  stream.addEventListener("open", showSlow);
   stream.addEventListener("error", () => {
     say("mutexd does not answer; trying again", true);
     if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
   });
-  on("points", showPoints);
-  on("glance", showGlance);
+  on("points", (told) => {
+    take(told.points);
+    problem = told.problem;
+    showUnlessPaused("points", showPoints);
+  });
+  on("glance", (glance) => showUnlessPaused("glance", showGlance, glance));
 }
 
 byId("pause").addEventListener("click", () => {
   paused = !paused;
   byId("pause").setAttribute("aria-pressed", String(paused));
-  if (paused) say("paused", false);
+  if (paused) return say("paused", false);
+  const waiting = [...latest.values()];
+  latest.clear();
+  waiting.forEach((show) => show());
 });
 byId("scheme").addEventListener("click", () => {
   const root = document.documentElement;
