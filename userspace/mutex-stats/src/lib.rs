@@ -49,6 +49,7 @@ mod filter;
 pub mod formats;
 mod holders;
 mod image;
+mod load;
 mod mapping;
 mod memory;
 #[cfg(feature = "monitor")]
@@ -105,6 +106,7 @@ pub use holders::Holder;
 pub use holders::Holders;
 pub use image::Image;
 pub use image::directions;
+pub use load::Load;
 pub use mapping::LiveConnection;
 pub use mapping::Mapping;
 pub use mutex_core::config::Setting;

@@ -132,7 +132,8 @@ fn tiles(sample: &Sample) -> String {
 }
 
 fn over_time(timeline: &Timeline) -> String {
-    let Timeline { times, received, sent, retransmitted, drops } = timeline;
+    let Timeline { times, received, sent, retransmitted, drops, .. } = timeline;
+    let gaps = timeline.gaps();
     let (Some(&first), Some(&last)) = (times.first(), times.last()) else {
         return paragraph("There is one image only: nothing to compare it with.");
     };
@@ -142,8 +143,8 @@ fn over_time(timeline: &Timeline) -> String {
     let losses = [line("retransmitted", retransmitted), line("dropped", drops)];
     let rate = |rate| format!("{}/s", human::size(rate));
     let count = |packets| format!("{packets} packets between two moments");
-    plot::lines("received and sent over time", times, [&first, &last], &rates, rate)
-        + &plot::lines("retransmitted and dropped", times, [&first, &last], &losses, count)
+    plot::lines("received and sent over time", times, &gaps, [&first, &last], &rates, rate)
+        + &plot::lines("retransmitted and dropped", times, &gaps, [&first, &last], &losses, count)
 }
 
 fn totals(sample: &Sample, all: &Listing) -> String {

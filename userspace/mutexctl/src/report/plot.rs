@@ -49,10 +49,12 @@ pub struct Line {
     pub values: Vec<u64>,
 }
 
-/// Lines over time, each moment at its place between the first and the last.
+/// Lines over time, each moment at its place between the first and the last. A line is interrupted
+/// before a moment that has a gap before it; a moment between two gaps is a dot.
 pub fn lines(
     what: &str,
     times: &[u64],
+    gaps: &[bool],
     ends: [&str; 2],
     all: &[Line],
     show: impl Fn(u64) -> String,
@@ -88,13 +90,23 @@ pub fn lines(
         "<svg y=\"{TOP}\" height=\"{room}\" viewBox=\"0 0 {WIDTH} {room}\" preserveAspectRatio=\"none\">\n"
     )]);
     for (line, class) in all.iter().zip(["a", "b"]) {
-        let mut points = String::new();
-        for (&time, &value) in times.iter().zip(&line.values) {
-            let x = part(time.saturating_sub(first), last - first, WIDTH);
+        let mut runs: Vec<Vec<String>> = Vec::new();
+        for ((&time, &value), &has_gap) in times.iter().zip(&line.values).zip(gaps) {
+            let x = part(time.saturating_sub(first), last.saturating_sub(first), WIDTH);
             let y = f64::from(room) - part(value, most, room);
-            points.extend([format!("{x:.1},{y:.1} ")]);
+            let point = format!("{x:.1},{y:.1}");
+            match runs.last_mut().filter(|_| !has_gap) {
+                Some(run) => run.push(point),
+                None => runs.push(vec![point]),
+            }
         }
-        svg.extend([format!("<polyline class=\"{class}\" points=\"{}\"/>\n", points.trim_end())]);
+        for run in runs {
+            let (points, dot) = match run.as_slice() {
+                [one] => (format!("{one} {one}"), " dot"),
+                more => (more.join(" "), ""),
+            };
+            svg.extend([format!("<polyline class=\"{class}{dot}\" points=\"{points}\"/>\n")]);
+        }
     }
     svg + "</svg></svg>\n"
 }
@@ -147,8 +159,25 @@ mod tests {
     #[test]
     fn lines_are_where_their_times_are() {
         let line = Line { name: "in", values: vec![0, 10, 5] };
-        let svg =
-            lines("rates", &[100, 125, 200], ["then", "now"], &[line], |most| most.to_string());
+        let svg = lines("rates", &[100, 125, 200], &[false; 3], ["then", "now"], &[line], |most| {
+            most.to_string()
+        });
         assert!(svg.contains("points=\"0.0,150.0 180.0,0.0 720.0,75.0\""), "{svg}");
+    }
+
+    #[test]
+    fn gaps_are_gaps() {
+        let line = Line { name: "in", values: vec![10; 6] };
+        let (times, gaps) = ([0, 1, 5, 8, 9, 10], [false, false, true, true, false, false]);
+        let svg = lines("rates", &times, &gaps, ["", ""], &[line], |most| most.to_string());
+        let drawn: Vec<_> = svg.lines().filter(|line| line.starts_with("<polyline")).collect();
+        assert_eq!(
+            drawn,
+            [
+                "<polyline class=\"a\" points=\"0.0,0.0 72.0,0.0\"/>",
+                "<polyline class=\"a dot\" points=\"360.0,0.0 360.0,0.0\"/>",
+                "<polyline class=\"a\" points=\"576.0,0.0 648.0,0.0 720.0,0.0\"/>",
+            ]
+        );
     }
 }

@@ -130,6 +130,7 @@ fn a_recording_has_a_timeline() {
     for step in 0..3 {
         image.header.time_ns += 10_000_000_000;
         image.header.boottime_ns += 10_000_000_000;
+        image.status.uptime_ns += 10_000_000_000;
         image.closed.sent.bytes += 10 * step * 1024;
         image.quality.drops += step;
         image.totals_before = image.sum();
@@ -157,7 +158,20 @@ fn a_recording_has_a_timeline() {
         ]
     );
     assert!(text(document.root_element()).contains("2.0 KiB/s"));
-    let later = host.output(&["report", "--from", "recording", "--since", "2026-09-21T14:13:50Z"]);
+    // A reload is a gap, though everything that is counted is more than before.
+    let mut anew = image.clone();
+    anew.header.time_ns += 20_000_000_000;
+    anew.header.boottime_ns += 20_000_000_000;
+    anew.status.uptime_ns = 10_000_000_000;
+    host.write("proc/snapshot", bytes(&anew));
+    host.run(&["record", "-o", "recording", "--count", "1"]);
+    let html = host.output(&["report", "--from", "recording"]);
+    let document = parsed(&html);
+    let dots = document
+        .descendants()
+        .filter(|node| node.attribute("class").is_some_and(|class| class.ends_with(" dot")));
+    assert_eq!(dots.count(), 4, "{html}");
+    let later = host.output(&["report", "--from", "recording", "--since", "2026-09-21T14:14:10Z"]);
     assert!(later.contains("one image only"), "{later}");
     let one = host.output(&["report", "--from", "image.bin"]);
     assert!(!one.contains("Timeline") && one.contains("Latency"));
