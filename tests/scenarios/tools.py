@@ -310,7 +310,9 @@ def unloaded():
     top.shows("total = host")
     programs = {words: subprocess.Popen(["mutexctl", *words.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                         cwd=FOLDER)
-                for words in ("events", "connections --watch=50ms", "record -o gone --interval 50ms")}
+                for words in ("events", "connections --watch=50ms")}
+    with open(f"{FOLDER}/said", "w", encoding="utf-8") as said:
+        recorder = subprocess.Popen(["mutexctl", "record", "-o", "gone", "--interval", "50ms"], stderr=said, cwd=FOLDER)
     traffic.wait_for(lambda: module.stats()["monitors"] == 1 and glob.glob(f"{FOLDER}/gone/*.rec"))
     shown = programs["connections --watch=50ms"].stdout.readline()
     module.unload()
@@ -323,7 +325,13 @@ def unloaded():
         check.that(f"{words}: one sentence", program.returncode == 1 and said.count("\n") == 1
                    and any(words in said for words in ("MUTEX was unloaded", "MUTEX is not loaded", "MUTEX is being unloaded")), said)
     check.that("what was shown before is whole", shown.startswith(" ") or shown.startswith("id"), shown)
-    check.that("what was recorded before is whole", len(of_json("replay", "gone")["images"]) > 0)
+    before = len(of_json("replay", "gone")["images"])
+    check.that("what was recorded before is whole", before > 0)
+    def recorder_said(end):
+        with open(f"{FOLDER}/said", encoding="utf-8") as said:
+            return said.read().endswith(f"{end}\n")
+    check.that("the recorder says so", traffic.wait_for(lambda: recorder_said("; recording goes on when MUTEX is back")))
+    check.that("and waits", recorder.poll() is None)
     top.shows("waiting for it")
     check.that("top says so, and waits", "MUTEX is not loaded: /proc/mutex does not exist; waiting for it" in top.text(), top.text())
     top.press("2")
@@ -331,6 +339,12 @@ def unloaded():
     module.load()
     top.shows("total = host")
     top.hides("waiting for it")
+    anew = "mutexctl: MUTEX was loaded anew; recording goes on"
+    check.that("the recorder has seen it, too", traffic.wait_for(lambda: recorder_said(anew)))
+    check.that("it goes on", traffic.wait_for(lambda: len(of_json("replay", "gone")["images"]) > before))
+    check.equal("in another file", len(glob.glob(f"{FOLDER}/gone/*.rec")), 2)
+    recorder.send_signal(signal.SIGTERM)
+    check.equal("until it is told to end", recorder.wait(timeout=60 * pace.LONGER), -signal.SIGTERM)
     top.press("q")
     check.equal("and goes on when it is back", top.end(), 0)
     check.equal("the terminal is whole", top.wrong(), [])

@@ -140,6 +140,10 @@ pub enum Error {
     #[error("not a recording of MUTEX")]
     NotARecording,
 
+    /// Another recorder writes to the folder.
+    #[error("another process records into it")]
+    RecordedAlready,
+
     /// A filter is none, or none of what it is to filter.
     #[error("the filter is wrong: {0}")]
     Filter(

@@ -23,15 +23,21 @@ use std::io::Read;
 use std::io::Seek;
 use std::io::SeekFrom;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crc32fast::hash;
+use rustix::fs::FlockOperation;
+use rustix::fs::flock;
+use rustix::io::Errno;
 
 use crate::Block;
 use crate::Error;
 use crate::Header;
+use crate::Load;
+use crate::Part;
 use crate::Visitor;
 
 const MAGIC: &[u8; 8] = b"MUTEXREC";
@@ -94,11 +100,31 @@ pub struct Retention {
 }
 
 /// Records images into a folder. Each is on the disk when [`Recorder::append`] returns.
+///
+/// A folder has one recorder at a time: two would remove each other's files, and their images would
+/// not be in the order of time.
 #[derive(Debug)]
 pub struct Recorder {
     folder: PathBuf,
     retention: Retention,
-    current: Option<(File, u64)>,
+    current: Option<Current>,
+    /// The folder, locked for as long as this is open.
+    _lock: File,
+}
+
+/// The file that images are appended to. All of them are of one load of the module.
+#[derive(Debug)]
+struct Current {
+    file: File,
+    length: u64,
+    load: Load,
+}
+
+impl Current {
+    /// Whether the file has a name: what is written to one that somebody has removed is lost.
+    fn is_linked(&self) -> io::Result<bool> {
+        Ok(self.file.metadata()?.nlink() > 0)
+    }
 }
 
 impl Recorder {
@@ -106,14 +132,20 @@ impl Recorder {
     pub const FILE_BYTES: u64 = 64 << 20;
 
     /// Begins to record into `folder`, which is made if it is not there. What is in it stays as it
-    /// is: a recorder always begins a file of its own.
+    /// is: a recorder always begins a file of its own, and another one with each load of the module.
     ///
     /// # Errors
     ///
-    /// [`Error::Write`].
+    /// [`Error::Write`], [`Error::RecordedAlready`].
     pub fn new(folder: &Path, retention: Retention) -> Result<Self, Error> {
         fs::create_dir_all(folder).map_err(Error::Write)?;
-        Ok(Recorder { folder: folder.to_owned(), retention, current: None })
+        let lock = File::open(folder).map_err(Error::Write)?;
+        // Some file systems have no locks, or none for folders: that is no error.
+        let locked = flock(&lock, FlockOperation::NonBlockingLockExclusive);
+        if locked == Err(Errno::WOULDBLOCK) {
+            return Err(Error::RecordedAlready);
+        }
+        Ok(Recorder { folder: folder.to_owned(), retention, current: None, _lock: lock })
     }
 
     /// Records an image that `source` hands to the visitor that it is given, and returns the bytes
@@ -127,47 +159,33 @@ impl Recorder {
         source: impl FnOnce(&mut dyn Visitor) -> Result<(), Error>,
     ) -> Result<u64, Error> {
         let limit = self.retention.file_bytes.unwrap_or(Self::FILE_BYTES);
-        if self.current.as_ref().is_some_and(|(_, length)| *length >= limit) {
-            self.current = None;
-        }
-        let (file, start) = match self.current.take() {
-            Some(current) => current,
-            None => self.begin_file().map_err(Error::Write)?,
+        let current = match self.current.take() {
+            Some(current) if current.length < limit => {
+                current.is_linked().map_err(Error::Write)?.then_some(current)
+            }
+            _ => None,
         };
-        let mut frames = Frames { file, time_ns: 0, flags: FIRST, payload: Vec::new(), length: 0 };
+        let mut frames = Frames::new(&self.folder, current);
         let result = source(&mut frames).and_then(|()| frames.last().map_err(Error::Write));
-        let Frames { file, length, .. } = frames;
+        let Frames { current, length, .. } = frames;
         if let Err(error) = result {
             // Whoever reads would stop here as well.
-            let mut file = file;
-            let is_undone = file.set_len(start).and_then(|()| file.seek(SeekFrom::Start(start)));
-            self.current = is_undone.is_ok().then_some((file, start));
+            self.current = current.filter(|Current { file, length, .. }| {
+                let mut file = file;
+                file.set_len(*length).and_then(|()| file.seek(SeekFrom::Start(*length))).is_ok()
+            });
             return Err(error);
         }
-        self.current = Some((file, start + length));
+        self.current =
+            current.map(|current| Current { length: current.length + length, ..current });
         self.retain().map_err(Error::Write)?;
         Ok(length)
     }
 
-    fn begin_file(&self) -> io::Result<(File, u64)> {
-        let newest = files(&self.folder)?.last().and_then(|path| number_of(path));
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let now = now.map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or(u64::MAX));
-        // The order of the names is that of the files, even if the clock was set back.
-        let mut number = newest.map_or(now, |newest| now.max(newest + 1));
-        let mut file = loop {
-            let path = self.folder.join(format!("mutex-{number:020}.rec"));
-            match File::options().write(true).create_new(true).open(path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-                result => break result?,
-            }
-        };
-        let mut header = [MAGIC.as_slice(), &VERSION.to_le_bytes()].concat();
-        header.extend(hash(&header).to_le_bytes());
-        file.write_all(&header)?;
-        // That it has a name is on the disk before anybody counts on it.
-        File::open(&self.folder)?.sync_all()?;
-        Ok((file, HEADER as u64))
+    /// The load of the module that the last image is of.
+    #[must_use]
+    pub fn load(&self) -> Option<Load> {
+        self.current.as_ref().map(|current| current.load)
     }
 
     fn retain(&self) -> io::Result<()> {
@@ -187,6 +205,30 @@ impl Recorder {
     }
 }
 
+impl Current {
+    /// Begins a file, behind those that there are.
+    fn begin(folder: &Path, load: Load) -> io::Result<Self> {
+        let newest = files(folder)?.last().and_then(|path| number_of(path));
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let now = now.map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or(u64::MAX));
+        // The order of the names is that of the files, even if the clock was set back.
+        let mut number = newest.map_or(now, |newest| now.max(newest + 1));
+        let mut file = loop {
+            let path = folder.join(format!("mutex-{number:020}.rec"));
+            match File::options().write(true).create_new(true).open(path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                result => break result?,
+            }
+        };
+        let mut header = [MAGIC.as_slice(), &VERSION.to_le_bytes()].concat();
+        header.extend(hash(&header).to_le_bytes());
+        file.write_all(&header)?;
+        // That it has a name is on the disk before anybody counts on it.
+        File::open(folder)?.sync_all()?;
+        Ok(Current { file, length: HEADER as u64, load })
+    }
+}
+
 /// A file's number, by which it is ordered.
 fn number_of(path: &Path) -> Option<u64> {
     path.file_name()?.to_str()?.strip_prefix("mutex-")?.strip_suffix(".rec")?.parse().ok()
@@ -202,15 +244,41 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Puts an image into frames.
-struct Frames {
-    file: File,
+struct Frames<'a> {
+    folder: &'a Path,
+    /// The file to go on with; none before the first frame if it is to be another one.
+    current: Option<Current>,
+    header: Header,
+    load: Load,
     time_ns: u64,
     flags: u32,
     payload: Vec<u8>,
     length: u64,
 }
 
-impl Frames {
+impl<'a> Frames<'a> {
+    fn new(folder: &'a Path, current: Option<Current>) -> Self {
+        Frames {
+            folder,
+            current,
+            header: Header::default(),
+            load: Load::default(),
+            time_ns: 0,
+            flags: FIRST,
+            payload: Vec::new(),
+            length: 0,
+        }
+    }
+
+    /// The file for the next frame. The first one comes late enough to know the load.
+    fn file(&mut self) -> io::Result<&mut File> {
+        let current = match self.current.take() {
+            Some(current) if current.load == self.load => current,
+            _ => Current::begin(self.folder, self.load)?,
+        };
+        Ok(&mut self.current.insert(current).file)
+    }
+
     fn add(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             if self.payload.len() == PAYLOAD {
@@ -231,26 +299,32 @@ impl Frames {
             crc: hash(&self.payload),
         };
         self.flags = 0;
-        self.file.write_all(&frame.to_bytes())?;
-        self.file.write_all(&self.payload)?;
-        self.length += (FRAME + self.payload.len()) as u64;
+        let payload = std::mem::take(&mut self.payload);
+        let file = self.file()?;
+        file.write_all(&frame.to_bytes())?;
+        file.write_all(&payload)?;
+        self.length += (FRAME + payload.len()) as u64;
+        self.payload = payload;
         self.payload.clear();
         Ok(())
     }
 
     fn last(&mut self) -> io::Result<()> {
         self.write(LAST)?;
-        self.file.sync_data()
+        self.file()?.sync_data()
     }
 }
 
-impl Visitor for Frames {
+impl Visitor for Frames<'_> {
     fn header(&mut self, header: &Header, bytes: &[u8]) -> io::Result<()> {
-        self.time_ns = header.time_ns;
+        (self.time_ns, self.header) = (header.time_ns, *header);
         self.add(bytes)
     }
 
     fn block(&mut self, block: &Block<'_>) -> io::Result<()> {
+        if let Part::Status(status) = block.part() {
+            self.load = Load::of(&self.header, &status);
+        }
         self.add(block.bytes())
     }
 
@@ -482,6 +556,7 @@ mod tests {
         let mut recorder = Recorder::new(&path, Retention::default()).expect("there is room");
         append(&mut recorder, &images[0]);
         append(&mut recorder, &images[1]);
+        drop(recorder);
         let mut another = Recorder::new(&path, Retention::default()).expect("there is room");
         append(&mut another, &images[2]);
 
@@ -518,6 +593,62 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_has_one_recorder_at_a_time() {
+        let folder = tempfile::tempdir().expect("there is room");
+        let old = Retention { age: Some(Duration::ZERO), ..Retention::default() };
+        let mut recorder = Recorder::new(folder.path(), old).expect("there is room");
+        append(&mut recorder, &image(100, 1));
+        // It would remove the file that the first one writes to.
+        let second = Recorder::new(folder.path(), old);
+        assert!(matches!(second, Err(Error::RecordedAlready)));
+        append(&mut recorder, &image(200, 1));
+        assert_eq!(times(&Recording::open(folder.path()).expect("it is a recording")), [100, 200]);
+        drop(recorder);
+        Recorder::new(folder.path(), old).expect("nobody records any more");
+    }
+
+    #[test]
+    fn a_file_that_somebody_removes_is_not_written_to() {
+        let folder = tempfile::tempdir().expect("there is room");
+        let mut recorder =
+            Recorder::new(folder.path(), Retention::default()).expect("there is room");
+        append(&mut recorder, &image(100, 1));
+        fs::remove_file(&files(folder.path()).expect("it is there")[0]).expect("it is there");
+        append(&mut recorder, &image(200, 1));
+        assert_eq!(times(&Recording::open(folder.path()).expect("it is a recording")), [200]);
+    }
+
+    #[test]
+    fn each_load_of_the_module_has_files_of_its_own() {
+        let folder = tempfile::tempdir().expect("there is room");
+        let mut recorder =
+            Recorder::new(folder.path(), Retention::default()).expect("there is room");
+        let of = |time: u64, uptime: u64| {
+            let mut image = image(time, 1);
+            (image.header.boottime_ns, image.status.uptime_ns) = (time, uptime);
+            image
+        };
+        // Up for more than before, and yet not the same: loaded at 90, then at 101.
+        for image in [of(100, 10), of(101, 11), of(160, 59), of(161, 60)] {
+            append(&mut recorder, &image);
+        }
+        assert_eq!(recorder.load().map(|load| load.since_boot_ns), Some(101));
+        let recording = Recording::open(folder.path()).expect("it is a recording");
+        assert_eq!(times(&recording), [100, 101, 160, 161]);
+        let files: Vec<usize> = recording.images().iter().map(|image| image.file).collect();
+        assert_eq!(files, [0, 0, 1, 1]);
+    }
+
+    #[test]
+    fn a_source_that_fails_at_once_leaves_no_file() {
+        let folder = tempfile::tempdir().expect("there is room");
+        let mut recorder =
+            Recorder::new(folder.path(), Retention::default()).expect("there is room");
+        assert!(matches!(recorder.append(|_| Err(Error::Unloaded)), Err(Error::Unloaded)));
+        assert!(files(folder.path()).expect("it is there").is_empty());
+    }
+
+    #[test]
     fn files_rotate_and_the_oldest_go() {
         let folder = tempfile::tempdir().expect("there is room");
         let one = bytes(&image(1, 0)).len() as u64 + FRAME as u64;
@@ -534,6 +665,7 @@ mod tests {
         assert_eq!(recording.files.len(), 3);
         assert_eq!(times(&recording), [5, 6, 7, 8, 9]);
         let old = Retention { age: Some(Duration::ZERO), ..Retention::default() };
+        drop(recorder);
         std::thread::sleep(Duration::from_millis(20));
         let mut recorder = Recorder::new(folder.path(), old).expect("there is room");
         append(&mut recorder, &image(10, 0));

@@ -281,8 +281,10 @@ Examples:
   mutexctl connections --from /var/lib/mutex --at 2026-01-31T12:00:00Z
 
 DIR holds files that only grow; each image is on the disk before the next is taken. A file that is cut
-off, by whatever, can be read up to the cut. Each start begins a file of its own. What --keep-size and
---keep-for leave out goes by whole files, the oldest first. Every command that has --from reads DIR.
+off, by whatever, can be read up to the cut. Each start and each load of the module begins a file of its
+own. When the module is unloaded, recording waits and goes on when it is back. DIR is for one recording
+at a time: a second one is refused. What --keep-size and --keep-for leave out goes by whole files, the
+oldest first. Every command that has --from reads DIR.
 
 An image takes 360 bytes a connection, 312 a socket, 80 an octave of a histogram.
 Exit status: 0 done; 1 failed; 2 wrong usage.";

@@ -189,7 +189,7 @@ pub fn kernel_failure(error: Error, proc: &Proc, file: mutex_stats::File) -> Fai
 }
 
 /// Whether a file of the kernel's says that its module is gone.
-fn is_unloaded(error: &io::Error) -> bool {
+pub fn is_unloaded(error: &io::Error) -> bool {
     let gone = [Errno::IO, Errno::NODEV].map(Errno::raw_os_error);
     error.raw_os_error().is_some_and(|number| gone.contains(&number))
 }

@@ -6,6 +6,10 @@ use std::fs;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::symlink;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::Duration;
+use std::time::Instant;
 
 use mutex_core::abi::MUTEX_EVENTS_MAGIC;
 use mutex_core::abi::mutex_event;
@@ -16,6 +20,7 @@ use mutex_stats::Alert;
 use mutex_stats::Connection;
 use mutex_stats::Direction;
 use mutex_stats::Image;
+use mutex_stats::Recording;
 use rustix::fs::FileType;
 use rustix::fs::Mode;
 use serde_json::Value;
@@ -357,6 +362,87 @@ fn a_recording_is_read_like_an_image() {
     let usage = host.run(&["stats", "--from", "old.bin", "--at", "5"]);
     assert_eq!(usage.status, Some(2));
     host.fails(&["replay", "old.bin"], "old.bin: not a recording of MUTEX");
+}
+
+/// Waits until something is so, for as long as a machine may need that has other things to do.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+/// The times of the images of a recording in the folder, the oldest first.
+fn recorded(host: &Host) -> Vec<u64> {
+    let Ok(recording) = Recording::open(&host.path("rec")) else { return Vec::new() };
+    recording.images().iter().map(|image| image.time_ns).collect()
+}
+
+#[test]
+fn recording_goes_on_when_the_module_is_back() {
+    let host = Host::new();
+    let mut command = host.command(&["record", "-o", "rec", "--interval", "20ms"]);
+    command.stdout(Stdio::null()).stderr(File::create(host.path("said")).expect("there is room"));
+    let mut child = command.spawn().expect("the tool starts");
+    let times = |image: &Image| image.header.time_ns;
+    let (first, mut later) = (image(), later());
+    until("the first is recorded", || recorded(&host).contains(&times(&first)));
+
+    fs::rename(host.path("proc"), host.path("away")).expect("it is there");
+    let said = || String::from_utf8(host.read("said")).expect("it is text");
+    until("it says so", || !said().is_empty());
+    assert_eq!(
+        said(),
+        "mutexctl: MUTEX is not loaded: proc does not exist; recording goes on when MUTEX is back\n"
+    );
+    // Another load of the module, and the sum of its counters may well be larger.
+    later.header.boottime_ns += 60_000_000_000;
+    later.header.time_ns += 60_000_000_000;
+    later.status.uptime_ns = 59_000_000_000;
+    fs::write(host.path("away/snapshot"), crate::host::bytes(&later)).expect("there is room");
+    fs::rename(host.path("away"), host.path("proc")).expect("it is there");
+    until("the later is recorded", || recorded(&host).contains(&times(&later)));
+    let end = "\nmutexctl: MUTEX was loaded anew; recording goes on\n";
+    until("it says so", || said().ends_with(end));
+    assert!(child.try_wait().expect("it is a child").is_none(), "it goes on");
+    child.kill().expect("it is a child");
+    child.wait().expect("it is a child");
+
+    // In a file of its own.
+    let mut files = host.left();
+    files.retain(|name| name.contains("/mutex-"));
+    let of = |file: &str| {
+        let recording = Recording::open(&host.path(file)).expect("it is a recording");
+        let mut times: Vec<u64> = recording.images().iter().map(|image| image.time_ns).collect();
+        times.dedup();
+        times
+    };
+    let each: Vec<_> = files.iter().map(|file| of(file)).collect();
+    assert_eq!(each, [[times(&first)], [times(&later)]]);
+    // A module that was not there from the beginning is not waited for.
+    fs::remove_dir_all(host.path("proc")).expect("it is there");
+    let sentence = "MUTEX is not loaded: proc does not exist; load it with `insmod mutex.ko`, or name \
+                    another place with --proc";
+    host.fails(&["record", "-o", "rec"], sentence);
+}
+
+#[test]
+fn a_folder_is_recorded_into_by_one_only() {
+    let host = Host::new();
+    let record = ["record", "-o", "rec", "--interval", "20ms", "--keep-for", "1ms"];
+    let mut command = host.command(&record);
+    let mut child = command.spawn().expect("the tool starts");
+    until("it records", || !recorded(&host).is_empty());
+    host.fails(
+        &[&record[..], &["--count", "1"]].concat(),
+        "cannot record into rec: another process records into it; use another directory",
+    );
+    let before = recorded(&host).len();
+    until("the first one goes on", || recorded(&host).len() > before);
+    child.kill().expect("it is a child");
+    child.wait().expect("it is a child");
+    assert_eq!(host.output(&[&record[..], &["--count", "1"]].concat()), "");
 }
 
 #[test]
