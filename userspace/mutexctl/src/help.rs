@@ -385,9 +385,10 @@ Thresholds: KEY>=NUMBER or KEY<=NUMBER; the keys are those of `mutexctl stats --
 table_fill, fd_table_fill, retransmission_percent and drop_percent (in percent, since the module was
 loaded), and untracked_packets. Without any: table_fill>=80 is a warning, table_fill>=95 critical.
 --audit: books that do not balance are critical. --alerts-within: alerts that young which are
-warnings are a warning, worse ones critical.
+warnings are a warning, worse ones critical. With --from, age is counted from the image's time.
 
-Exit status: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN: it could not be checked. Wrong usage is 3, too.";
+Exit status: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN: it could not be checked. Wrong usage is 3, too.
+The worst of all that is checked counts: CRITICAL, then UNKNOWN, then WARNING.";
 
 pub const DOCTOR: &str = "\
 Looks at the kernel, its configuration, signatures and lockdown, the module, versions, permissions, and

@@ -4,13 +4,14 @@
 
 use std::cmp::Ordering;
 use std::io::Write;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
+use std::time::Duration;
 
 use mutex_stats::Audit;
 use mutex_stats::Block;
+use mutex_stats::File;
 use mutex_stats::Header;
 use mutex_stats::Part;
+use mutex_stats::Proc;
 use mutex_stats::Stats;
 use mutex_stats::Summary;
 use mutex_stats::Visitor;
@@ -20,15 +21,17 @@ use crate::failure::Failure;
 use crate::failure::printable;
 use crate::source::Sink;
 use crate::source::Source;
+use crate::source::kernel_failure;
 use crate::target::Target;
 
-/// How it stands, in the order of badness and with the exit statuses of monitoring plugins.
+/// How it stands, in the order of badness: what is known to be critical is not hidden by what is not
+/// known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
     Ok,
     Warning,
-    Critical,
     Unknown,
+    Critical,
 }
 
 impl State {
@@ -38,6 +41,16 @@ impl State {
             State::Warning => "WARNING",
             State::Critical => "CRITICAL",
             State::Unknown => "UNKNOWN",
+        }
+    }
+
+    /// The exit status of monitoring plugins.
+    fn status(self) -> u8 {
+        match self {
+            State::Ok => 0,
+            State::Warning => 1,
+            State::Critical => 2,
+            State::Unknown => 3,
         }
     }
 }
@@ -90,26 +103,36 @@ pub fn run(source: &Source, args: &CheckArgs) -> Result<(), Failure> {
         Ok(()) | Err(Failure::BrokenPipe) => {}
         Err(error) => {
             let _ = error.report();
-            return Err(Failure::Status(State::Unknown as u8));
+            return Err(Failure::Status(State::Unknown.status()));
         }
     }
-    if state == State::Ok { Ok(()) } else { Err(Failure::Status(state as u8)) }
+    if state == State::Ok { Ok(()) } else { Err(Failure::Status(state.status())) }
+}
+
+/// The host's numbers, and what an image says besides, if it is asked for. Whoever may not read the
+/// kernel's image, or cannot, has the numbers nevertheless.
+fn look(source: &Source, args: &CheckArgs) -> Result<(Stats, Vec<(State, String)>), Failure> {
+    let from_kernel = |proc: &Proc| {
+        let failed = |error| kernel_failure(error, proc, File::Stats);
+        proc.stats().map_err(failed)
+    };
+    let needs_image = args.audit || args.alerts_within.is_some();
+    match source.kernel() {
+        Some(proc) if !needs_image => return Ok((from_kernel(proc)?, Vec::new())),
+        _ => {}
+    }
+    let mut looked = Looked::default();
+    match (source.visit(&mut looked, Sink::Memory), source.kernel()) {
+        (Ok(_), _) => Ok((looked.summary.stats(), looked.judge(args))),
+        (Err(Failure::Error(error)), Some(proc)) => {
+            Ok((from_kernel(proc)?, vec![(State::Unknown, format!("{error:#}"))]))
+        }
+        (Err(failure), _) => Err(failure),
+    }
 }
 
 fn judge(source: &Source, args: &CheckArgs) -> Result<(State, String), Failure> {
-    let needs_image = args.audit || args.alerts_within.is_some() || source.kernel().is_none();
-    let (stats, looked) = match source.kernel() {
-        Some(proc) if !needs_image => {
-            let failed =
-                |error| crate::source::kernel_failure(error, proc, mutex_stats::File::Stats);
-            (proc.stats().map_err(failed)?, None)
-        }
-        _ => {
-            let mut looked = Looked::default();
-            source.visit(&mut looked, Sink::Memory)?;
-            (looked.summary.stats(), Some(looked))
-        }
-    };
+    let (stats, judged) = look(source, args)?;
     let default = |text| parse_threshold(text).map_err(Failure::Usage);
     let (mut warning, mut critical) = (args.warning.clone(), args.critical.clone());
     if warning.is_empty() && critical.is_empty() {
@@ -120,7 +143,14 @@ fn judge(source: &Source, args: &CheckArgs) -> Result<(State, String), Failure> 
     let mut reasons = Vec::new();
     for (level, thresholds) in [(State::Critical, &critical), (State::Warning, &warning)] {
         for threshold in thresholds {
-            let number = number(&stats, &threshold.key)?;
+            let number = match number(&stats, &threshold.key) {
+                Ok(number) => number,
+                Err(failure) => {
+                    worst = worst.max(State::Unknown);
+                    reasons.push(failure.sentence());
+                    continue;
+                }
+            };
             let order = number.partial_cmp(&threshold.than);
             if order == Some(threshold.bad) || order == Some(Ordering::Equal) {
                 worst = worst.max(level);
@@ -129,18 +159,16 @@ fn judge(source: &Source, args: &CheckArgs) -> Result<(State, String), Failure> 
             }
         }
     }
-    if let Some(looked) = looked {
-        for (level, reason) in looked.judge(args) {
-            worst = worst.max(level);
-            reasons.push(reason);
-        }
+    for (level, reason) in judged {
+        worst = worst.max(level);
+        reasons.push(reason);
     }
     let active = stats.get("connections_active").unwrap_or(0);
     if reasons.is_empty() {
         let fill = shown(number(&stats, "table_fill")?);
         reasons.push(format!("{active} connections, table {fill} % full"));
     }
-    let graphs = graphs(&stats, &warning, &critical)?;
+    let graphs = graphs(&stats, &warning, &critical);
     Ok((worst, format!("{} | {graphs}", reasons.join("; "))))
 }
 
@@ -179,8 +207,8 @@ fn shown(number: f64) -> String {
 }
 
 /// The numbers as monitoring systems draw them: `key=value[unit];warning;critical`.
-fn graphs(stats: &Stats, warning: &[Threshold], critical: &[Threshold]) -> Result<String, Failure> {
-    let mut keys: Vec<&str> = SHOWN.into_iter().filter(|key| number(stats, key).is_ok()).collect();
+fn graphs(stats: &Stats, warning: &[Threshold], critical: &[Threshold]) -> String {
+    let mut keys: Vec<&str> = SHOWN.to_vec();
     for threshold in warning.iter().chain(critical) {
         if !keys.contains(&threshold.key.as_str()) {
             keys.push(&threshold.key);
@@ -197,9 +225,10 @@ fn graphs(stats: &Stats, warning: &[Threshold], critical: &[Threshold]) -> Resul
     let one = |key: &&str| {
         let unit = if key.ends_with("_fill") || key.ends_with("_percent") { "%" } else { "" };
         let (warning, critical) = (limit(warning, key), limit(critical, key));
-        Ok(format!("{key}={}{unit};{warning};{critical}", shown(number(stats, key)?)))
+        let number = number(stats, key).ok()?;
+        Some(format!("{key}={}{unit};{warning};{critical}", shown(number)))
     };
-    Ok(keys.iter().map(one).collect::<Result<Vec<_>, Failure>>()?.join(" "))
+    keys.iter().filter_map(one).collect::<Vec<_>>().join(" ")
 }
 
 /// What of an image is judged.
@@ -222,7 +251,8 @@ impl Looked {
             }
         }
         if let Some(within) = args.alerts_within {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            // The image's own time: it may be of long ago.
+            let now = Duration::from_nanos(self.summary.image.header.time_ns);
             let first = u64::try_from(now.saturating_sub(within).as_nanos()).unwrap_or(u64::MAX);
             let count = |severities: &[u8]| {
                 let is = |&&(time, severity): &&(u64, u8)| {

@@ -467,10 +467,43 @@ fn checks_end_as_monitoring_systems_expect() {
     check(&["-c", "nonsense>=4"], 3, "MUTEX UNKNOWN: there is no number `nonsense`; ");
     check(&["--from", "none.bin"], 3, "MUTEX UNKNOWN: cannot read none.bin: No such file");
     check(&["-w", "drops=4"], 3, "MUTEX UNKNOWN: invalid value 'drops=4'");
+    // What is critical is, whatever else is not known; and what is not known is worse than a warning.
+    let nonsense = "there is no number `nonsense`; there are ";
+    check(
+        &["-w", "nonsense>=4", "-c", "table_used<=5"],
+        2,
+        &format!("MUTEX CRITICAL: table_used is 5 (table_used<=5); {nonsense}"),
+    );
+    check(&["-w", "nonsense>=4", "-w", "drops>=4"], 3, &format!("MUTEX UNKNOWN: {nonsense}"));
+    let mut filtered = image();
+    filtered.header.flags = 1;
+    host.write("proc/snapshot", crate::host::bytes(&filtered));
+    check(
+        &["--audit", "-c", "table_used<=5"],
+        2,
+        "MUTEX CRITICAL: table_used is 5 (table_used<=5); ",
+    );
+    check(&["--audit"], 3, "MUTEX UNKNOWN: the books cannot be balanced");
+    fs::remove_file(host.path("proc/snapshot")).expect("it is there");
+    check(
+        &["--audit", "-c", "table_used<=5"],
+        2,
+        "MUTEX CRITICAL: table_used is 5 (table_used<=5); ",
+    );
+    check(&["--audit"], 3, "MUTEX UNKNOWN: proc/snapshot does not exist");
     let mut image = image();
     image.closed.sent.bytes += 1;
     host.write("proc/snapshot", crate::host::bytes(&image));
     check(&["--audit"], 2, "MUTEX CRITICAL: the books do not balance | ");
+    // How old alerts are is a matter of the image, which is of long ago: the last is of its moment,
+    // two others of two seconds before.
+    let within = |time| ["--from", "image.bin", "--alerts-within", time];
+    check(&within("1s"), 2, "MUTEX CRITICAL: 1 alerts that are errors or worse | ");
+    check(
+        &within("2s"),
+        2,
+        "MUTEX CRITICAL: 2 alerts that are errors or worse; 1 alerts that are ",
+    );
     fs::remove_dir_all(host.path("proc")).expect("it is there");
     check(&[], 3, "MUTEX UNKNOWN: MUTEX is not loaded: proc does not exist; load it with ");
 }
