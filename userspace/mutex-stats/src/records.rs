@@ -37,6 +37,8 @@ use mutex_core::abi::MUTEX_UID_UNKNOWN;
 use mutex_core::parse::Untracked as Reason;
 use mutex_core::text::Message;
 
+use crate::printable::printable;
+
 /// Whether an image holds one network namespace's records only, so that its books cannot be
 /// balanced: it was taken inside a namespace other than the first.
 #[must_use]
@@ -63,13 +65,12 @@ pub fn known_uid(uid: u32) -> Option<u32> {
     (uid != MUTEX_UID_UNKNOWN).then_some(uid)
 }
 
-/// A command as text: up to its zero; what is not UTF-8 and what a terminal would obey (control
-/// characters) becomes U+FFFD. `None` where the kernel knows none.
+/// A command as text: up to its zero; what is not UTF-8 becomes U+FFFD, and what is not
+/// [`printable`](crate::printable()) is escaped. `None` where the kernel knows none.
 #[must_use]
 pub fn command_text(command: &[u8]) -> Option<String> {
     let bytes = command.split(|&byte| byte == 0).next().filter(|bytes| !bytes.is_empty())?;
-    let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    Some(String::from_utf8_lossy(bytes).chars().map(printable).collect())
+    Some(printable(&String::from_utf8_lossy(bytes)).into_owned())
 }
 
 /// An alert as a sentence that says what was found and what can be done, as in the kernel's text.
@@ -130,7 +131,8 @@ mod tests {
     #[test]
     fn a_command_is_text_whatever_a_process_calls_itself() {
         assert_eq!(command_text(b"tmux: server\0\0\0\0").as_deref(), Some("tmux: server"));
-        assert_eq!(command_text(b"\x1b[2Jevil\xff\0x").as_deref(), Some("\u{fffd}[2Jevil\u{fffd}"));
+        assert_eq!(command_text(b"\x1b[2Jevil\xff\0x").as_deref(), Some("\\u{1b}[2Jevil\u{fffd}"));
+        assert_eq!(command_text("\u{202e}sshd".as_bytes()).as_deref(), Some("\\u{202e}sshd"));
         assert_eq!(command_text(b"sixteen-bytes-xx").as_deref(), Some("sixteen-bytes-xx"));
         assert_eq!(command_text(&[0; 16]), None);
         assert_eq!(command_text(&[]), None);

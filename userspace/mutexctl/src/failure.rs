@@ -90,10 +90,9 @@ pub fn say(sentence: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "mutexctl: {line}");
 }
 
-/// Without what would break the line or move a cursor.
+/// Without what would break the line, move a cursor, or hide something.
 pub fn printable(text: &str) -> String {
-    let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    text.chars().map(printable).collect()
+    mutex_stats::printable(text).into_owned()
 }
 
 /// What the system said, without the number that Rust adds.

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Tables for people: columns as wide as what is in them. Nothing is ever cut off.
+//! Tables for people: columns as wide as what is in them, in columns of the terminal. Nothing is ever
+//! cut off.
 
 use std::io;
 use std::io::Write;
+
+use mutex_stats::printable;
+use unicode_width::UnicodeWidthStr;
 
 use crate::color;
 use crate::color::Style;
@@ -28,14 +32,14 @@ pub fn write<R, N: AsRef<str>>(
     records: &[R],
     cells: impl Fn(&R) -> Vec<String>,
 ) -> io::Result<()> {
-    let mut widths: Vec<usize> =
-        columns.iter().map(|(name, _)| name.as_ref().chars().count()).collect();
+    let names: Vec<String> =
+        columns.iter().map(|(name, _)| printable(name.as_ref()).into_owned()).collect();
+    let mut widths: Vec<usize> = names.iter().map(|name| name.width()).collect();
     for record in records {
         for (width, cell) in widths.iter_mut().zip(cells(record)) {
-            *width = cell.chars().count().max(*width);
+            *width = printable(&cell).width().max(*width);
         }
     }
-    let names = columns.iter().map(|(name, _)| name.as_ref().to_owned()).collect();
     line(output, columns, &widths, names, |_| Some(color::HEADER))?;
     let each = |record| line(output, columns, &widths, cells(record), Style::of_word);
     records.iter().try_for_each(each)
@@ -50,15 +54,33 @@ fn line<N>(
 ) -> io::Result<()> {
     let mut text = String::new();
     for ((cell, width), (_, align)) in cells.into_iter().zip(widths).zip(columns) {
+        let cell = printable(&cell);
+        let padding = " ".repeat(width.saturating_sub(cell.width()));
         let painted = style(&cell).map(|style| style.paint(&cell));
-        let padding = " ".repeat(width.saturating_sub(cell.chars().count()));
+        let shown = painted.as_deref().unwrap_or(&cell);
         match align {
-            Align::Left => text.extend([painted.unwrap_or(cell), padding]),
-            Align::Right => text.extend([padding, painted.unwrap_or(cell)]),
+            Align::Left => text.extend([shown, &padding]),
+            Align::Right => text.extend([&padding, shown]),
         }
         text.push_str("  ");
     }
     writeln!(output, "{}", text.trim_end())
+}
+
+/// The text, or as much of it as fits into so many columns, and a sign that there is more.
+pub fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut cut = String::new();
+    for character in text.chars() {
+        let next = format!("{cut}{character}");
+        if next.width() >= width {
+            break;
+        }
+        cut = next;
+    }
+    cut + "…"
 }
 
 #[cfg(test)]
@@ -75,5 +97,38 @@ mod tests {
         .expect("a vector takes everything");
         let text = String::from_utf8(text).expect("it was text");
         assert_eq!(text, "name      bytes\na       1234567\nümläut\n");
+    }
+
+    #[test]
+    fn what_is_too_long_says_so() {
+        assert_eq!(cut("192.0.2.1", 9), "192.0.2.1");
+        assert_eq!(cut("192.0.2.1", 8), "192.0.2…");
+        assert_eq!(cut("漢字漢字", 6), "漢字…");
+    }
+
+    fn shown(names: &[&str]) -> String {
+        let mut text = Vec::new();
+        write(&mut text, &[("name", Align::Left), ("n", Align::Right)], names, |name| {
+            vec![(*name).to_owned(), "1".to_owned()]
+        })
+        .expect("a vector takes everything");
+        String::from_utf8(text).expect("it was text")
+    }
+
+    #[test]
+    fn widths_are_those_of_a_terminal() {
+        // A wide character takes two columns, a combining mark none.
+        assert_eq!(
+            shown(&["漢字サーバ", "cafe\u{301}", "plain"]),
+            "name        n\n漢字サーバ  1\ncafe\u{301}        1\nplain       1\n"
+        );
+    }
+
+    #[test]
+    fn what_is_invisible_is_escaped_and_has_its_width() {
+        assert_eq!(
+            shown(&["\u{202e}a\u{200b}", "b"]),
+            "name               n\n\\u{202e}a\\u{200b}  1\nb                  1\n"
+        );
     }
 }

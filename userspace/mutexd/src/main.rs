@@ -59,10 +59,9 @@ fn say(sentence: &str) {
     let _ = writeln!(io::stderr(), "mutexd: {}", printable(sentence));
 }
 
-/// Without what would break the line or move a cursor.
+/// Without what would break the line, move a cursor, or hide something.
 fn printable(text: &str) -> String {
-    let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    text.chars().map(printable).collect()
+    mutex_stats::printable(text).into_owned()
 }
 
 /// What the system said, without the number that Rust adds.

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::Error;
 use super::Severity;
+use crate::printable;
 
 /// What else is to be said of an event, by name.
 pub type Metadata = Map<String, Value>;
@@ -324,8 +325,7 @@ impl Kept {
 impl fmt::Display for Kept {
     /// One line for people, with nothing that a terminal would obey.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-        let mut text = |text: &str| text.chars().try_for_each(|c| write!(f, "{}", printable(c)));
+        let mut text = |text: &str| f.write_str(&printable(text));
         let Entry { kind, severity, peer, message, .. } = &self.entry;
         text(severity.name())?;
         text(" ")?;
@@ -386,8 +386,8 @@ mod tests {
 
     #[test]
     fn a_line_has_nothing_that_a_terminal_obeys() {
-        let entry = Entry::error("a\x1b[2J", "no\nway", "open");
+        let entry = Entry::error("a\x1b[2J", "no\nway\u{202e}", "open");
         let kept = Kept { number: 1, time_ns: 2, source: Source::Own, entry };
-        assert_eq!(kept.to_string(), "error error a\u{fffd}[2J: open: no\u{fffd}way");
+        assert_eq!(kept.to_string(), r"error error a\u{1b}[2J: open: no\nway\u{202e}");
     }
 }

@@ -4,6 +4,9 @@
 
 use std::fmt;
 
+use mutex_stats::is_printable;
+use unicode_width::UnicodeWidthStr;
+
 use crate::table::Align;
 
 /// Text that is only text, whatever a process calls itself.
@@ -19,7 +22,7 @@ impl fmt::Display for Text<'_> {
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
                 '\u{fffe}' | '\u{ffff}' => f.write_str("\u{fffd}")?,
-                character if character.is_control() => f.write_str("\u{fffd}")?,
+                character if !is_printable(character) => character.escape_default().fmt(f)?,
                 character => write!(f, "{character}")?,
             }
         }
@@ -30,7 +33,7 @@ impl fmt::Display for Text<'_> {
 /// A table that can be scrolled sideways where it has no room.
 pub fn table(columns: &[(&str, Align)], rows: &[Vec<String>]) -> String {
     // What is long may take several lines, on paper or everywhere.
-    let class = |align: &Align, text: &str| match (align, text.len()) {
+    let class = |align: &Align, text: &str| match (align, text.width()) {
         (Align::Right, _) => " class=\"n\"",
         (Align::Left, 0..=24) => "",
         (Align::Left, 25..=60) => " class=\"w\"",
@@ -75,10 +78,10 @@ mod tests {
 
     #[test]
     fn nothing_in_a_text_is_anything_else() {
-        let text = "<script>alert('1')</script> & \"x\"\u{1b}\u{ffff}";
+        let text = "<script>alert('1')</script> & \"x\"\u{1b}\u{ffff}\u{202e}";
         assert_eq!(
             Text(text).to_string(),
-            "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt; &amp; &quot;x&quot;\u{fffd}\u{fffd}"
+            "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt; &amp; &quot;x&quot;\\u{1b}\u{fffd}\\u{202e}"
         );
     }
 }

@@ -2,7 +2,10 @@
 
 //! Plots in SVG: bars and lines. Their colors are the style sheet's.
 
+use mutex_stats::printable;
+
 use super::html::Text;
+use crate::table::cut;
 
 /// A bar of a plot.
 pub struct Bar {
@@ -129,12 +132,9 @@ fn part(value: u64, most: u64, room: u32) -> f64 {
     u32::try_from(tenths).map_or(f64::from(room), |tenths| f64::from(tenths) / 10.0)
 }
 
-/// The text, or its beginning and a sign that there is more.
+/// The text, or as much of its beginning as fits into `most` columns, and a sign that there is more.
 fn short(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    text.chars().take(most - 1).chain(['…']).collect()
+    cut(&printable(text), most)
 }
 
 #[cfg(test)]
@@ -154,6 +154,9 @@ mod tests {
         assert!(svg.contains("width=\"100.0%\"") && svg.contains("width=\"50.0%\""), "{svg}");
         assert!(svg.contains("&lt;b&gt;") && svg.contains("aria-label=\"x &lt; y\""), "{svg}");
         assert!(svg.contains(&format!("{}…<", "n".repeat(25))), "{svg}");
+        assert_eq!(short(&"漢".repeat(13), 26), "漢".repeat(13));
+        assert_eq!(short(&"漢".repeat(14), 26), format!("{}…", "漢".repeat(12)));
+        assert_eq!(short("\u{202e}x", 26), "\\u{202e}x");
     }
 
     #[test]

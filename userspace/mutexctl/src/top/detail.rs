@@ -14,6 +14,7 @@ use mutex_stats::command_text;
 use mutex_stats::flag_names;
 use mutex_stats::state_name;
 use ratatui::style::Style;
+use unicode_width::UnicodeWidthStr;
 
 use super::draw::Canvas;
 use super::history::sparkline;
@@ -231,12 +232,12 @@ fn quality(quality: &Quality, unit: Unit) -> Vec<String> {
     lines
 }
 
-/// Lines of at most `width` characters, broken between words.
+/// Lines of at most `width` columns, broken between words.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
-        let length = lines.last().map_or(0, |line| line.chars().count());
-        if length > 0 && length + 1 + word.chars().count() > width {
+        let length = lines.last().map_or(0, |line| line.width());
+        if length > 0 && length + 1 + word.width() > width {
             lines.push(String::new());
         }
         if let Some(line) = lines.last_mut() {
@@ -248,4 +249,16 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_broken_by_their_columns() {
+        assert_eq!(wrap("ab cd ef", 5), ["ab cd", "ef"]);
+        assert_eq!(wrap("漢字 漢字", 5), ["漢字", "漢字"]);
+        assert_eq!(wrap("e\u{301}e\u{301} ab", 5), ["e\u{301}e\u{301} ab"]);
+    }
 }

@@ -7,6 +7,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Position;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use unicode_width::UnicodeWidthStr;
 
 use super::detail;
 use super::history::sparkline;
@@ -43,7 +44,7 @@ impl Canvas<'_> {
 
     /// Writes so that it ends with the part's last column.
     pub fn write_right(&mut self, line: u16, text: &str, style: Style) {
-        let width = u16::try_from(text.chars().count()).unwrap_or(u16::MAX);
+        let width = u16::try_from(text.width()).unwrap_or(u16::MAX);
         self.write(self.area.width.saturating_sub(width), line, text, style);
     }
 
@@ -72,7 +73,7 @@ pub fn draw(frame: &mut Frame<'_>, state: &mut State, theme: Theme) {
     head(&mut canvas, state);
     let mut top = 2 + filter(&mut canvas.part(2, 2), state);
     let cursor = state.look().filter.is_edited.then(|| {
-        let column = FILTER.len() + state.look().filter.cursor;
+        let column = FILTER.width() + state.look().filter.cursor_column();
         let column = u16::try_from(column).unwrap_or(u16::MAX);
         Position { x: area.x + column.min(area.width - 1), y: area.y + 2 }
     });
@@ -117,7 +118,7 @@ fn head(canvas: &mut Canvas<'_>, state: &State) {
     }
     let right =
         format!("{} conns, {} fds", image.status.connections_active, image.status.fds_active);
-    if usize::from(canvas.area.width.saturating_sub(at)) >= right.len() {
+    if usize::from(canvas.area.width.saturating_sub(at)) >= right.width() {
         canvas.write_right(0, &right, Style::new());
     }
 
@@ -136,7 +137,7 @@ fn head(canvas: &mut Canvas<'_>, state: &State) {
     let is_descending = order.column.is_quantity() != order.is_reversed;
     let arrow = if is_descending { '▼' } else { '▲' };
     let order = format!("by {} {arrow}", order.column.title());
-    if usize::from(canvas.area.width.saturating_sub(at)) > order.len() {
+    if usize::from(canvas.area.width.saturating_sub(at)) > order.width() {
         canvas.write_right(1, &order, Style::new());
     }
 }

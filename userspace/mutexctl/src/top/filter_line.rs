@@ -5,6 +5,8 @@
 use mutex_stats::Error;
 use mutex_stats::Filter;
 use mutex_stats::Filtered;
+use mutex_stats::is_printable;
+use unicode_width::UnicodeWidthStr;
 
 /// A filter as text, as it is being written, and as it holds.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +58,7 @@ impl FilterLine {
     }
 
     pub fn insert(&mut self, character: char, of: Filtered) {
-        if !character.is_control() {
+        if is_printable(character) {
             self.text.insert(self.byte(self.cursor), character);
             self.cursor += 1;
             self.check(of);
@@ -106,6 +108,11 @@ impl FilterLine {
 
     pub fn end(&mut self) {
         self.cursor = self.text.chars().count();
+    }
+
+    /// Columns of the text before the cursor.
+    pub fn cursor_column(&self) -> usize {
+        self.text.get(..self.byte(self.cursor)).map_or(0, UnicodeWidthStr::width)
     }
 
     fn byte(&self, character: usize) -> usize {
@@ -170,6 +177,12 @@ mod tests {
         assert_eq!(line.cursor, 0);
         line.end();
         assert_eq!(line.cursor, 6);
+        let line = typed("\u{202e}漢e\u{301}x");
+        assert_eq!((line.text.as_str(), line.cursor), ("漢e\u{301}x", 4));
+        assert_eq!(line.cursor_column(), 4);
+        let mut line = typed("漢字");
+        line.left();
+        assert_eq!(line.cursor_column(), 2);
     }
 
     #[test]

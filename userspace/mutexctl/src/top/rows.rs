@@ -13,6 +13,7 @@ use super::state::State;
 use super::theme::Role;
 use super::view::Column;
 use crate::table::Align;
+use crate::table::cut;
 
 /// The columns for which `width` suffices, from left to right, each with its own.
 ///
@@ -123,22 +124,6 @@ fn padded(text: &str, width: usize, align: Align) -> String {
     }
 }
 
-/// The text, or as much of it as there is room for, and a sign that there is more.
-fn cut(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    let mut cut = String::new();
-    for character in text.chars() {
-        let next = format!("{cut}{character}");
-        if next.width() >= width {
-            break;
-        }
-        cut = next;
-    }
-    cut + "…"
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,10 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_says_so() {
-        assert_eq!(cut("192.0.2.1", 9), "192.0.2.1");
-        assert_eq!(cut("192.0.2.1", 8), "192.0.2…");
-        assert_eq!(cut("漢字漢字", 6), "漢字…");
+    fn padding_is_in_columns() {
         assert_eq!(padded("漢", 4, Align::Right), "  漢");
     }
 }

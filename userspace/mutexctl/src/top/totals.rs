@@ -4,6 +4,7 @@
 
 use mutex_stats::Totals;
 use ratatui::style::Style;
+use unicode_width::UnicodeWidthStr;
 
 use super::draw::Canvas;
 use super::state::State;
@@ -50,7 +51,7 @@ pub fn draw(canvas: &mut Canvas<'_>, state: &State) {
         canvas.write(0, line, &format!("{name:<10}{}", cells.concat()), Style::new());
     }
     let end = 10 + width * parts.len();
-    if let (Some(at), Some(is_balanced)) = (end.checked_sub(total.chars().count()), is_balanced) {
+    if let (Some(at), Some(is_balanced)) = (end.checked_sub(total.width()), is_balanced) {
         let style = canvas.style(if is_balanced { Role::Good } else { Role::Bad });
         canvas.write(u16::try_from(at).unwrap_or(u16::MAX), 0, total, style);
     }

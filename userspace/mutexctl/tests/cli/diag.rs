@@ -88,7 +88,7 @@ fn events_are_listed_filtered_and_counted() {
         show(&[]),
         "number  time                  severity  component  kind   peer   message\n     \
          1  2026-09-21T14:13:20Z  info      daemon     test   -      it runs\n     \
-         2  2026-09-21T14:13:20Z  warning   history    test   -      it is\u{fffd}[2J unusual\n     \
+         2  2026-09-21T14:13:20Z  warning   history    test   -      it is\\u{1b}[2J unusual\n     \
          3  2026-09-21T14:13:20Z  error     own        error  alice  handshake: timed out\n"
     );
     let numbers = |args: &[&str]| -> Vec<u64> {

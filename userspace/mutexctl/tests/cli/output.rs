@@ -244,7 +244,39 @@ fn a_process_cannot_write_to_the_terminal() {
     let host = Host::with(&image);
     for args in [&["connections"][..], &["fds"], &["fds", "--format", "csv"]] {
         let shown = host.output(args).replace("\r\n", "\n");
-        assert!(shown.contains("\u{fffd}[2J\u{fffd}]0;me\u{fffd}"), "{shown}");
+        assert!(shown.contains(r"\u{1b}[2J\u{1b}]0;me\u{7}\n"), "{shown}");
         assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
     }
+}
+
+#[test]
+fn names_cannot_hide_or_reorder_text() {
+    let mut image = image();
+    let name = "\u{202e}nimda\u{200b}\u{2066}";
+    image.fds[1].command = [0; 16];
+    image.fds[1].command[..name.len()].copy_from_slice(name.as_bytes());
+    let host = Host::with(&image);
+    let escaped = r"\u{202e}nimda\u{200b}\u{2066}";
+    for args in [
+        &["connections"][..],
+        &["fds"],
+        &["fds", "--format", "csv"],
+        &["fds", "--fields", "command"],
+        &["aggregate", "--by", "command"],
+        &["report"],
+    ] {
+        let shown = host.output(args);
+        assert!(shown.contains(escaped), "{args:?}: {shown}");
+        assert!(!shown.contains(['\u{202e}', '\u{200b}', '\u{2066}']), "{args:?}");
+    }
+}
+
+#[test]
+fn wide_names_keep_columns_in_line() {
+    let mut image = image();
+    image.fds[1].command = *b"\xe6\xbc\xa2\xe5\xad\x97 e\xcc\x81\0\0\0\0\0\0";
+    let host = Host::with(&image);
+    let shown = host.output(&["fds", "--fields", "command,uid,pid"]);
+    // Two columns a character, and none for the accent.
+    assert_eq!(shown, "command   uid   pid\n漢字 e\u{301}   1000  4711\n-           -     0\n");
 }
