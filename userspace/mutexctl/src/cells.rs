@@ -11,6 +11,7 @@ use mutex_stats::formats::RowNames;
 use mutex_stats::formats::Rows;
 
 use crate::cli::ListFormat;
+use crate::csv;
 use crate::failure::Failure;
 use crate::table;
 use crate::table::Align;
@@ -31,7 +32,7 @@ impl Cells {
             ListFormat::Table => return self.table(target),
             ListFormat::Json => RowFormat::Json,
             ListFormat::Jsonl => RowFormat::JsonLines,
-            ListFormat::Csv => RowFormat::Csv,
+            ListFormat::Csv => csv::rows(target),
         };
         target.write(|output| {
             Rows::of_columns(output, format, self.names, None, self.columns.clone())

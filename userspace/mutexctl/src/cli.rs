@@ -23,6 +23,7 @@ use crate::commands::parse_metadata;
 use crate::commands::parse_severity;
 use crate::commands::parse_since;
 use crate::commands::parse_threshold;
+use crate::csv::CsvEscape;
 use crate::failure::Failure;
 use crate::help;
 use crate::human::parse_duration;
@@ -46,6 +47,11 @@ pub struct Cli {
     /// Whether tables have colors; auto is on a terminal, unless `NO_COLOR` is set.
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
     pub color: Color,
+
+    /// Whether CSV escapes text that a spreadsheet takes for a formula; auto is on a terminal and in
+    /// files, not in pipes.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    pub csv_escape: CsvEscape,
 
     #[command(subcommand)]
     pub command: Command,
@@ -655,7 +661,7 @@ fn wrong(sentence: String, args: impl Iterator<Item = OsString>) -> Failure {
     let mut is_value = false;
     let mut words = args.filter(|arg| {
         let was_value = is_value;
-        is_value = arg == "--proc" || arg == "--color";
+        is_value = arg == "--proc" || arg == "--color" || arg == "--csv-escape";
         !was_value && !arg.to_string_lossy().starts_with('-')
     });
     if words.next().is_some_and(|command| command == "check") {

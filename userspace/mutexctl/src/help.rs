@@ -250,6 +250,10 @@ Examples:
   mutexctl export --from now.bin --format parquet -o now/
   duckdb -c \"SELECT sum(sent_bytes) FROM 'now/connections.parquet'\"
 
+Text in CSV that begins like a formula (= + - @, but no number) has a ' before it on a terminal and in
+files, so that a spreadsheet does not run it, and is as it is in pipes: --csv-escape says otherwise.
+Control and invisible characters in names are escaped as \\u{202e} in all formats but binary.
+
 A file or directory gets its name when it is whole: a failed export leaves what was there. Standard
 output is written as the kernel gives it, so check the exit status. Totals are the same in all
 formats. The memory it takes does not grow with the number of connections.

@@ -8,6 +8,7 @@ mod cells;
 mod cli;
 mod color;
 mod commands;
+mod csv;
 mod failure;
 mod help;
 mod histogram;

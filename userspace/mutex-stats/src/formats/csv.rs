@@ -98,8 +98,14 @@ pub struct Csv<W: Write> {
 
 impl<W: Write> Csv<W> {
     /// Writes to the outputs that `output` gives for each table. They need no buffer.
-    pub fn new(mut output: impl FnMut(Table) -> Option<W>) -> Self {
-        let mut lines = |table| output(table).map(Lines::new);
+    pub fn new(output: impl FnMut(Table) -> Option<W>) -> Self {
+        Self::escaped(output, false)
+    }
+
+    /// As [`Csv::new`]; if `escapes`, text that a spreadsheet would take for a formula has a `'`
+    /// before it, by which spreadsheets know text.
+    pub fn escaped(mut output: impl FnMut(Table) -> Option<W>, escapes: bool) -> Self {
+        let mut lines = |table| output(table).map(|output| Lines::new(output, escapes));
         Csv {
             status: lines(Table::Status),
             totals: lines(Table::Totals),
@@ -131,11 +137,12 @@ impl<W: Write> Csv<W> {
 }
 
 impl<'a> Csv<Box<dyn Write + 'a>> {
-    /// As [`Csv::new`], for outputs of any type; its code is compiled once, with this crate.
+    /// As [`Csv::escaped`], for outputs of any type; its code is compiled once, with this crate.
     pub fn boxed(
         output: &mut dyn FnMut(Table) -> Option<Box<dyn Write + 'a>>,
+        escapes: bool,
     ) -> Box<dyn Visitor + 'a> {
-        Box::new(Csv::new(output))
+        Box::new(Csv::escaped(output, escapes))
     }
 }
 
@@ -222,6 +229,26 @@ fn records_of<T: Fields + Wire, W: Write>(
     records.try_for_each(|record| lines.record(&record))
 }
 
+/// Whether a spreadsheet would take text for a formula: it begins like one, be it by a sign of full
+/// width, and is no number.
+fn is_formula(text: &[u8]) -> bool {
+    const BEGINNINGS: [&str; 4] = ["＝", "＋", "－", "＠"];
+
+    let begins = match text.first() {
+        Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r' | b'\n') => true,
+        Some(0xef) => BEGINNINGS.iter().any(|sign| text.starts_with(sign.as_bytes())),
+        _ => false,
+    };
+    begins && !is_number(text)
+}
+
+fn is_number(text: &[u8]) -> bool {
+    let is_of_number = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+    // Not `-inf` and the like, which Rust takes for numbers, too.
+    text.iter().all(is_of_number)
+        && std::str::from_utf8(text).is_ok_and(|text| text.parse::<f64>().is_ok())
+}
+
 /// The lines of one table.
 #[derive(Debug)]
 pub(super) struct Lines<W: Write> {
@@ -229,11 +256,13 @@ pub(super) struct Lines<W: Write> {
     bytes: Bytes,
     /// Whether the line has a field.
     has_field: bool,
+    /// Whether formulas are escaped.
+    escapes: bool,
 }
 
 impl<W: Write> Lines<W> {
-    pub(super) fn new(output: W) -> Self {
-        Lines { output, bytes: Bytes::default(), has_field: false }
+    pub(super) fn new(output: W, escapes: bool) -> Self {
+        Lines { output, bytes: Bytes::default(), has_field: false, escapes }
     }
 
     /// What is on its way to the output.
@@ -263,12 +292,16 @@ impl<W: Write> Lines<W> {
     pub(super) fn text(&mut self, text: impl fmt::Display) {
         self.next();
         let text = self.bytes.text(&text);
-        if text.iter().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n')) {
+        let is_quoted = text.iter().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n'));
+        let is_escaped = self.escapes && is_formula(text);
+        if is_quoted || is_escaped {
             let plain = String::from_utf8_lossy(text).into_owned();
             self.bytes.take_back(plain.len());
-            self.bytes.push(b"\"");
+            let quote: &[u8] = if is_quoted { b"\"" } else { b"" };
+            self.bytes.push(quote);
+            self.bytes.push(if is_escaped { b"'" } else { b"" });
             self.bytes.push(plain.replace('"', "\"\"").as_bytes());
-            self.bytes.push(b"\"");
+            self.bytes.push(quote);
         }
     }
 

@@ -25,6 +25,15 @@ pub enum RowFormat {
     JsonLines,
     /// A header line, and a line a row.
     Csv,
+    /// As [`RowFormat::Csv`], but text that a spreadsheet would take for a formula has a `'` before
+    /// it, by which spreadsheets know text.
+    EscapedCsv,
+}
+
+impl RowFormat {
+    fn is_csv(self) -> bool {
+        matches!(self, RowFormat::Csv | RowFormat::EscapedCsv)
+    }
 }
 
 /// What rows are called: in JSON the list, in JSON Lines each.
@@ -78,7 +87,8 @@ impl<W: Write> Rows<W> {
         header: Option<&Header>,
         columns: Vec<String>,
     ) -> io::Result<Self> {
-        let mut rows = Rows { lines: Lines::new(output), format, names, columns, count: 0 };
+        let lines = Lines::new(output, format == RowFormat::EscapedCsv);
+        let mut rows = Rows { lines, format, names, columns, count: 0 };
         match format {
             RowFormat::Json => {
                 let bytes = rows.lines.bytes();
@@ -93,7 +103,7 @@ impl<W: Write> Rows<W> {
                 bytes.push(b"\":[");
             }
             RowFormat::JsonLines => {}
-            RowFormat::Csv => {
+            RowFormat::Csv | RowFormat::EscapedCsv => {
                 rows.columns.iter().for_each(|column| rows.lines.text(column));
                 rows.lines.end()?;
             }
@@ -107,7 +117,7 @@ impl<W: Write> Rows<W> {
     ///
     /// Whatever the output gives.
     pub fn record(&mut self, record: &impl Fields) -> io::Result<()> {
-        if self.format == RowFormat::Csv {
+        if self.format.is_csv() {
             return self.lines.record(record);
         }
         let first = self.begin();
@@ -121,7 +131,7 @@ impl<W: Write> Rows<W> {
     ///
     /// Whatever the output gives.
     pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) -> io::Result<()> {
-        if self.format == RowFormat::Csv {
+        if self.format.is_csv() {
             for cell in cells {
                 match cell {
                     Cell::Integer(integer) => self.lines.integer(integer),
@@ -239,5 +249,30 @@ mod tests {
         let line = "{\"record\":\"drop\",\"a\":\"x,\\\"\",\"b\":null}\n";
         assert_eq!(cells(RowFormat::JsonLines, 2), [line, line].concat());
         assert_eq!(cells(RowFormat::Csv, 1), "a,b\r\n\"x,\"\"\",\r\n");
+    }
+
+    #[test]
+    fn formulas_are_escaped_for_spreadsheets_only() {
+        let shown = |format, text: &str| {
+            written(|out| {
+                let mut rows = Rows::of_columns(out, format, NAMES, None, vec!["a".into()])?;
+                rows.row([Cell::Text(text.into())])?;
+                rows.finish()
+            })
+        };
+        for formula in ["=1+1", "+x", "-x", "@SUM(A1)", "\tx", "-", "-1+2", "=", "-inf", "＝1"] {
+            assert_eq!(shown(RowFormat::EscapedCsv, formula), format!("a\r\n'{formula}\r\n"));
+            assert_eq!(shown(RowFormat::Csv, formula), format!("a\r\n{formula}\r\n"));
+        }
+        // What has to be quoted is quoted, too.
+        assert_eq!(shown(RowFormat::EscapedCsv, "\r=1"), "a\r\n\"'\r=1\"\r\n");
+        assert_eq!(
+            shown(RowFormat::EscapedCsv, "=HYPERLINK(\"x\",1)"),
+            "a\r\n\"'=HYPERLINK(\"\"x\"\",1)\"\r\n"
+        );
+        // Numbers stay numbers, and other text what it is.
+        for text in ["-5", "+5", "-1.5e-3", "", "x=1", "a-b", "'x", "::1"] {
+            assert_eq!(shown(RowFormat::EscapedCsv, text), format!("a\r\n{text}\r\n"));
+        }
     }
 }

@@ -35,6 +35,7 @@ use super::list::Query;
 use crate::cli::List;
 use crate::cli::RecordFormat;
 use crate::color::Style;
+use crate::csv;
 use crate::failure::Failure;
 use crate::failure::say;
 use crate::human;
@@ -127,10 +128,11 @@ pub fn follow(source: &Source, list: &List) -> Result<(), Failure> {
                         --sort, --top or --fields";
         return Err(Failure::Usage(sentence.into()));
     }
+    let target = Target::new(list.output.output.as_deref());
     let format = match list.format {
         RecordFormat::Table => None,
         RecordFormat::Jsonl => Some(RowFormat::JsonLines),
-        RecordFormat::Csv => Some(RowFormat::Csv),
+        RecordFormat::Csv => Some(csv::rows(&target)),
         RecordFormat::Json => {
             let sentence = "an object has an end, and --follow has none: use --format jsonl";
             return Err(Failure::Usage(sentence.into()));
@@ -147,7 +149,6 @@ pub fn follow(source: &Source, list: &List) -> Result<(), Failure> {
     let wanted = Filter::parse("kind=alert", Filtered::Events).map_err(failed)?;
     let mut events = Events::open(proc, &wanted).map_err(failed)?;
     let (_, alerts) = Alerts::select(source, &query)?;
-    let target = Target::new(list.output.output.as_deref());
     let mut shown = 0;
     let mut newest = alerts.last().map_or(0, |alert| alert.number);
     let mut missed = 0;

@@ -22,6 +22,7 @@ use mutex_stats::formats::StreamFormat;
 use mutex_stats::formats::Table;
 
 use crate::cli::Format;
+use crate::csv::escapes;
 use crate::failure::Failure;
 use crate::safe_file::NewFiles;
 use crate::source::Sink;
@@ -76,7 +77,7 @@ fn csv(source: &Source, target: &Target, folder: &Path) -> Result<(), Failure> {
             let (_, file) = new.files().find(|(name, _)| *name == table.file_name())?;
             Some(Box::new(file) as Box<dyn Write>)
         };
-        let mut csv = Csv::boxed(&mut output);
+        let mut csv = Csv::boxed(&mut output, escapes(target));
         source.visit(&mut *csv, Sink::Target(target))?;
     }
     new.publish().map_err(failed)

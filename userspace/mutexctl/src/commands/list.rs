@@ -17,11 +17,13 @@ use mutex_stats::Holders;
 use mutex_stats::Quality;
 use mutex_stats::Sort;
 use mutex_stats::Visitor;
+use mutex_stats::formats::RowFormat;
 use mutex_stats::formats::RowNames;
 
 use super::records::Format;
 use super::records::Records;
 use crate::cli::List;
+use crate::csv;
 use crate::failure::Failure;
 use crate::human;
 use crate::source::Sink;
@@ -75,7 +77,7 @@ impl<L: Listed> Query<L> {
         let filter = Filter::parse(&list.filter.join(" "), L::FILTERED);
         let columns = list.fields.as_deref().map(Column::list).transpose();
         let columns: Option<Vec<Column<L::Row>>> = columns.map_err(Failure::usage)?;
-        if Format::new(list.format).is_some_and(Format::is_binary) {
+        if Format::new(list.format, RowFormat::Csv).is_some_and(Format::is_binary) {
             let columns = columns.as_deref().unwrap_or_default().iter().map(Column::name);
             let twice = |name: &&str| columns.clone().filter(|other| other == name).count() > 1;
             if let Some(name) = columns.clone().find(twice) {
@@ -118,7 +120,7 @@ pub fn run<L: Listed>(source: &Source, list: &List) -> Result<(), Failure> {
         return Err(Failure::Usage("--watch shows, and --output keeps: use one of them".into()));
     }
     let target = Target::new(list.output.output.as_deref());
-    let format = Format::new(list.format);
+    let format = Format::new(list.format, csv::rows(&target));
     if format.is_some_and(Format::is_binary) {
         if list.watch.is_some() {
             let sentence = "--watch shows again and again, and a Parquet file has an end: use \

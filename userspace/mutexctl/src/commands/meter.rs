@@ -20,7 +20,6 @@ use mutex_stats::Cell;
 use mutex_stats::File;
 use mutex_stats::Proc;
 use mutex_stats::SCHEMA_VERSION;
-use mutex_stats::formats::RowFormat;
 use mutex_stats::formats::RowNames;
 use mutex_stats::formats::Rows;
 use mutex_stats::reporter::Entry;
@@ -36,6 +35,7 @@ use signal_hook::consts::SIGTERM;
 
 use crate::cli::ListFormat;
 use crate::cli::MeterArgs;
+use crate::csv;
 use crate::failure::Failure;
 use crate::failure::printable;
 use crate::failure::reason;
@@ -92,7 +92,7 @@ pub fn run(proc: &Path, args: &MeterArgs) -> Result<(), Failure> {
     let target = Target::new(args.output.output.as_deref());
     target.write_on(|output| {
         let written = |error| Failure::writing(&target, &error);
-        let mut shown = Shown::begin(output, args, guid, target.is_terminal()).map_err(written)?;
+        let mut shown = Shown::begin(output, args, guid, &target).map_err(written)?;
         let taken = || std::mem::take(&mut *entries.lock().unwrap_or_else(PoisonError::into_inner));
         let mut next = Instant::now() + args.interval;
         let mut rounds = 0;
@@ -185,7 +185,7 @@ impl<'a> Shown<'a> {
         output: &'a mut Output,
         args: &MeterArgs,
         guid: Guid,
-        is_terminal: bool,
+        target: &Target,
     ) -> io::Result<Self> {
         let list = match args.format {
             ListFormat::Jsonl => {
@@ -201,12 +201,15 @@ impl<'a> Shown<'a> {
             ListFormat::Csv => {
                 let columns = Entry::COLUMNS.map(String::from).to_vec();
                 let names = RowNames { list: "meters", one: "meter" };
-                let mut rows = Rows::of_columns(output, RowFormat::Csv, names, None, columns)?;
+                let mut rows = Rows::of_columns(output, csv::rows(target), names, None, columns)?;
                 rows.flush()?;
                 return Ok(Shown::Csv(rows));
             }
             ListFormat::Json => List::Json,
-            ListFormat::Table => List::Table { top: args.top, is_terminal, is_first: true },
+            ListFormat::Table => {
+                let is_terminal = target.is_terminal();
+                List::Table { top: args.top, is_terminal, is_first: true }
+            }
         };
         Ok(Shown::Lists { output, list, entries: Vec::new(), lost: 0 })
     }

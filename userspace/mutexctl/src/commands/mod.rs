@@ -47,6 +47,7 @@ use crate::top;
 /// Does what the command line says.
 pub fn run(cli: &Cli) -> Result<(), Failure> {
     cli.color.decide();
+    cli.csv_escape.decide();
     let proc = cli.proc.as_path();
     match &cli.command {
         Command::Stats { format, output, from } => {

@@ -26,13 +26,13 @@ pub enum Format {
 }
 
 impl Format {
-    /// What the command line says; nothing if that is a table for people.
-    pub fn new(format: RecordFormat) -> Option<Self> {
+    /// What the command line says; nothing if that is a table for people. `csv` is the format of CSV.
+    pub fn new(format: RecordFormat, csv: RowFormat) -> Option<Self> {
         match format {
             RecordFormat::Table => None,
             RecordFormat::Json => Some(Format::Rows(RowFormat::Json)),
             RecordFormat::Jsonl => Some(Format::Rows(RowFormat::JsonLines)),
-            RecordFormat::Csv => Some(Format::Rows(RowFormat::Csv)),
+            RecordFormat::Csv => Some(Format::Rows(csv)),
             #[cfg(feature = "parquet")]
             RecordFormat::Parquet => Some(Format::Parquet),
         }

@@ -3,6 +3,7 @@
 //! What the tool shows of a host. `expected/` is for people to review.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 
 use crate::host::Host;
 use crate::host::image;
@@ -279,4 +280,39 @@ fn wide_names_keep_columns_in_line() {
     let shown = host.output(&["fds", "--fields", "command,uid,pid"]);
     // Two columns a character, and none for the accent.
     assert_eq!(shown, "command   uid   pid\n漢字 e\u{301}   1000  4711\n-           -     0\n");
+}
+
+#[test]
+fn formulas_are_escaped_for_people_and_not_for_programs() {
+    let mut image = image();
+    image.fds[1].command = *b"=1+2|'x!A0\0\0\0\0\0\0";
+    image.fds[0].command = *b"-5\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let host = Host::with(&image);
+    let csv = ["fds", "--format", "csv", "--fields", "command,uid"];
+    let of = |command: &str| format!("command,uid\r\n{command},1000\r\n-5,\r\n");
+    let (raw, escaped) = (of("=1+2|'x!A0"), of("'=1+2|'x!A0"));
+    let with = |more: &[&'static str]| [&csv[..], more].concat();
+    let written = |more: &[&'static str]| {
+        assert_eq!(host.output(&with(&[&["-o", "out.csv"], more].concat())), "");
+        String::from_utf8(host.read("out.csv")).expect("it is text")
+    };
+    // A pipe is a program's, a file is opened by a person.
+    assert_eq!(host.output(&csv), raw);
+    assert_eq!(host.output(&with(&["--csv-escape", "always"])), escaped);
+    assert_eq!(written(&[]), escaped);
+    assert_eq!(written(&["--csv-escape", "never"]), raw);
+    let redirected = File::create(host.path("out.csv")).expect("there is room");
+    let status = host.command(&csv).stdout(redirected).status().expect("the tool starts");
+    assert!(status.success());
+    assert_eq!(host.read("out.csv"), escaped.as_bytes());
+    // Also where records stream by, in all tables, and in what is made of records.
+    assert_eq!(host.output(&["export", "--format", "csv", "-o", "tables"]), "");
+    let fds = String::from_utf8(host.read("tables/fds.csv")).expect("it is text");
+    assert!(fds.contains(",'=1+2|'x!A0,") && fds.contains(",-5,"), "{fds}");
+    let streamed = ["fds", "--format", "csv", "--csv-escape", "always"];
+    assert_eq!(host.output(&streamed), fds);
+    let groups = ["aggregate", "--by", "command", "--format", "csv", "--csv-escape", "always"];
+    assert!(host.output(&groups).contains(",'=1+2|'x!A0,"));
+    let json = ["fds", "--format", "json", "--csv-escape", "always"];
+    assert!(host.output(&json).contains("\"=1+2|'x!A0\""));
 }
