@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use mutex_stats::diagnostics::Entry;
 use mutex_stats::diagnostics::Recorder;
 use mutex_stats::diagnostics::Severity;
+use mutex_stats::printable;
 
 use crate::own::locked;
 
@@ -34,7 +35,7 @@ impl Journal {
             // One that was closed meanwhile takes nothing, and the log has it.
             let _ = recorder.record(entry.clone().with("component", component));
         }
-        let (kind, message) = (entry.kind.name(), &entry.message);
+        let (kind, message) = (entry.kind.name(), printable(&entry.message));
         match entry.severity {
             Severity::Debug => tracing::debug!(component, kind, "{message}"),
             Severity::Info => tracing::info!(component, kind, "{message}"),

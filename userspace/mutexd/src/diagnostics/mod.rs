@@ -20,6 +20,7 @@ use mutex_stats::diagnostics::Settings;
 use mutex_stats::diagnostics::Severity;
 use mutex_stats::diagnostics::Source;
 use mutex_stats::diagnostics::Upkeep;
+use mutex_stats::printable;
 
 use crate::config::Config;
 use crate::own::Own;
@@ -103,12 +104,13 @@ fn log(kept: &Kept) {
     }
     let entry = &kept.entry;
     let (number, kind, peer) = (kept.number, entry.kind.name(), entry.peer.as_deref());
+    let message = printable(&entry.message);
     match entry.severity {
-        Severity::Debug => tracing::debug!(number, kind, peer, "{}", entry.message),
-        Severity::Info => tracing::info!(number, kind, peer, "{}", entry.message),
-        Severity::Warning => tracing::warn!(number, kind, peer, "{}", entry.message),
+        Severity::Debug => tracing::debug!(number, kind, peer, "{message}"),
+        Severity::Info => tracing::info!(number, kind, peer, "{message}"),
+        Severity::Warning => tracing::warn!(number, kind, peer, "{message}"),
         Severity::Error | Severity::Critical => {
-            tracing::error!(number, kind, peer, "{}", entry.message);
+            tracing::error!(number, kind, peer, "{message}");
         }
     }
 }

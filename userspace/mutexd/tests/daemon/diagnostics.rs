@@ -112,6 +112,10 @@ fn programs_hand_over_events_and_ask_over_the_socket() {
     assert_eq!(told[0]["kind"], "daemon_started");
     assert!(has(&daemon, "program", "error", "error", "handshake: timed out"));
     assert!(host.log().contains("handshake: timed out"), "{}", host.log());
+    // What a program says of somebody cannot reorder the log.
+    client.record(Entry::error("bob", "\u{202e}deifirev\n", "name")).expect("it takes it");
+    assert!(host.log().contains(r"name: \u{202e}deifirev\n"), "{}", host.log());
+    assert!(!host.log().contains('\u{202e}'), "{}", host.log());
     let late = Query { severity: Severity::Error, since_ns: u64::MAX, ..Query::last(9) };
     assert_eq!(client.events(&late).expect("it answers"), [Value::Null; 0]);
     assert_eq!(daemon.get("/api/v1/diagnostics/events?last=1000").status, 200);
