@@ -15,7 +15,7 @@
  *   CONNECTION     any number of blocks of mutex_connection
  *   FD             any number of blocks of mutex_fd
  *   LATENCY        any number of blocks of mutex_latency_buckets
- *   QUALITY        one mutex_quality: the whole host's
+ *   QUALITY        one mutex_host_quality
  *   DROP           one mutex_drop a reason that has occurred
  *   ALERT          the alerts that are kept, the oldest first
  *   CLOSED         one mutex_totals: what connections no longer listed have moved
@@ -73,7 +73,9 @@
 #define MUTEX_UNTRACKED_TRUNCATED 3
 #define MUTEX_UNTRACKED_INVALID_HEADER 4
 #define MUTEX_UNTRACKED_POLICY 5
-#define MUTEX_UNTRACKED_REASONS 6
+/* Its network namespace has used its share of the table. */
+#define MUTEX_UNTRACKED_QUOTA 6
+#define MUTEX_UNTRACKED_REASONS 7
 
 /* States of a connection: TCP's as the kernel numbers them, then the others'. */
 #define MUTEX_STATE_ESTABLISHED 1
@@ -116,13 +118,14 @@
 #define MUTEX_ALERT_ERROR_RATE 1
 /* Of 10000 packets sent in one window: retransmissions. */
 #define MUTEX_ALERT_RETRANSMISSION_RATE 2
-/* Of 10000 packets both ways in one window: dropped packets. */
+/* Of 10000 packets both ways in one window: lost packets, see mutex_drop. */
 #define MUTEX_ALERT_DROP_RATE 3
 /* Bytes a second received. */
 #define MUTEX_ALERT_BANDWIDTH_IN 4
 /* Bytes a second sent. */
 #define MUTEX_ALERT_BANDWIDTH_OUT 5
-/* Of 10000 records of the connection table: those in use. Global only. */
+/* Of 10000 records of the connection table: those in use. Global only. An alert
+ * with a `netns` is about the share of the table that this namespace may use. */
 #define MUTEX_ALERT_TABLE_FILL 6
 #define MUTEX_ALERT_KINDS 7
 
@@ -229,11 +232,18 @@ struct mutex_quality {
 	__u64 icmp_errors;		/* ICMP errors received about its packets */
 	__u64 checksum_errors;		/* packets received with a bad checksum */
 	__u64 failed_connects;		/* refused, timed out or unreachable */
-	__u64 drops;			/* packets that the kernel dropped, for any reason */
+	__u64 drops;			/* packets that the kernel dropped, for any reason: losses
+					 * and discards, see mutex_drop */
 	__u64 rate_in;			/* bytes a second: of the last whole window */
 	__u64 rate_out;
 	__u64 peak_in;			/* the largest that rate_in has been */
 	__u64 peak_out;
+};
+
+/* The whole host's quality. */
+struct mutex_host_quality {
+	struct mutex_quality quality;
+	__u64 discards;			/* of `drops`: discards; the rest are losses */
 };
 
 /* A reason of a connection's drops. */
@@ -242,12 +252,18 @@ struct mutex_drop_count {
 	__u32 packets;
 };
 
-/* A reason why the kernel dropped packets, of the whole host. */
+/* A reason why the kernel dropped packets, of the whole host.
+ *
+ * A discard is a packet that the kernel freed by way of a drop although no receiver
+ * misses anything: a duplicate, or what a closing socket left in its queue. All other
+ * drops are losses, those for unknown reasons included. docs/drops.md lists the
+ * reasons. */
 struct mutex_drop {
 	__u32 reason;		/* enum skb_drop_reason of the running kernel */
 	__u32 reserved;
 	__u64 packets;
 	__u8 name[MUTEX_DROP_NAME_SIZE];	/* as the kernel spells it, zero-terminated */
+	__u64 discards;		/* of `packets`: discards; the rest are losses */
 };
 
 /* One octave of a histogram of latency. */
@@ -305,6 +321,7 @@ struct mutex_connection {
 	struct mutex_traffic received;
 	struct mutex_quality quality;
 	struct mutex_drop_count drop_reasons[MUTEX_CONNECTION_DROPS];	/* the first ones */
+	__u64 discards;		/* of `quality.drops`: discards; the rest are losses */
 };
 
 struct mutex_fd {
@@ -325,6 +342,7 @@ struct mutex_fd {
 	struct mutex_traffic sent;	/* by all of its connections, live and closed */
 	struct mutex_traffic received;
 	struct mutex_quality quality;	/* of all of its connections */
+	__u64 discards;		/* of `quality.drops`: discards; the rest are losses */
 };
 
 struct mutex_status {
@@ -470,12 +488,13 @@ MUTEX_SIZE(struct mutex_totals, 128);
 MUTEX_SIZE(struct mutex_untracked, 136);
 MUTEX_SIZE(struct mutex_latency, 64);
 MUTEX_SIZE(struct mutex_quality, 160);
+MUTEX_SIZE(struct mutex_host_quality, 168);
 MUTEX_SIZE(struct mutex_drop_count, 8);
-MUTEX_SIZE(struct mutex_drop, 48);
+MUTEX_SIZE(struct mutex_drop, 56);
 MUTEX_SIZE(struct mutex_latency_buckets, 80);
 MUTEX_SIZE(struct mutex_alert, 112);
-MUTEX_SIZE(struct mutex_connection, 360);
-MUTEX_SIZE(struct mutex_fd, 312);
+MUTEX_SIZE(struct mutex_connection, 368);
+MUTEX_SIZE(struct mutex_fd, 320);
 MUTEX_SIZE(struct mutex_status, 208);
 MUTEX_SIZE(struct mutex_end, 24);
 MUTEX_SIZE(struct mutex_events_header, 40);

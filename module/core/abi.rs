@@ -26,7 +26,8 @@ pub const MUTEX_UNTRACKED_FRAGMENT: u32 = 2;
 pub const MUTEX_UNTRACKED_TRUNCATED: u32 = 3;
 pub const MUTEX_UNTRACKED_INVALID_HEADER: u32 = 4;
 pub const MUTEX_UNTRACKED_POLICY: u32 = 5;
-pub const MUTEX_UNTRACKED_REASONS: u32 = 6;
+pub const MUTEX_UNTRACKED_QUOTA: u32 = 6;
+pub const MUTEX_UNTRACKED_REASONS: u32 = 7;
 pub const MUTEX_STATE_ESTABLISHED: u32 = 1;
 pub const MUTEX_STATE_SYN_SENT: u32 = 2;
 pub const MUTEX_STATE_SYN_RECV: u32 = 3;
@@ -279,6 +280,21 @@ const _: () = {
 };
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone, PartialEq, Eq)]
+pub struct mutex_host_quality {
+    pub quality: mutex_quality,
+    pub discards: __u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of mutex_host_quality"][::core::mem::size_of::<mutex_host_quality>() - 168usize];
+    ["Alignment of mutex_host_quality"][::core::mem::align_of::<mutex_host_quality>() - 8usize];
+    ["Offset of field: mutex_host_quality::quality"]
+        [::core::mem::offset_of!(mutex_host_quality, quality) - 0usize];
+    ["Offset of field: mutex_host_quality::discards"]
+        [::core::mem::offset_of!(mutex_host_quality, discards) - 160usize];
+};
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone, PartialEq, Eq)]
 pub struct mutex_drop_count {
     pub reason: __u32,
     pub packets: __u32,
@@ -299,16 +315,19 @@ pub struct mutex_drop {
     pub reserved: __u32,
     pub packets: __u64,
     pub name: [__u8; 32usize],
+    pub discards: __u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of mutex_drop"][::core::mem::size_of::<mutex_drop>() - 48usize];
+    ["Size of mutex_drop"][::core::mem::size_of::<mutex_drop>() - 56usize];
     ["Alignment of mutex_drop"][::core::mem::align_of::<mutex_drop>() - 8usize];
     ["Offset of field: mutex_drop::reason"][::core::mem::offset_of!(mutex_drop, reason) - 0usize];
     ["Offset of field: mutex_drop::reserved"]
         [::core::mem::offset_of!(mutex_drop, reserved) - 4usize];
     ["Offset of field: mutex_drop::packets"][::core::mem::offset_of!(mutex_drop, packets) - 8usize];
     ["Offset of field: mutex_drop::name"][::core::mem::offset_of!(mutex_drop, name) - 16usize];
+    ["Offset of field: mutex_drop::discards"]
+        [::core::mem::offset_of!(mutex_drop, discards) - 48usize];
 };
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone, PartialEq, Eq)]
@@ -416,10 +435,11 @@ pub struct mutex_connection {
     pub received: mutex_traffic,
     pub quality: mutex_quality,
     pub drop_reasons: [mutex_drop_count; 3usize],
+    pub discards: __u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of mutex_connection"][::core::mem::size_of::<mutex_connection>() - 360usize];
+    ["Size of mutex_connection"][::core::mem::size_of::<mutex_connection>() - 368usize];
     ["Alignment of mutex_connection"][::core::mem::align_of::<mutex_connection>() - 8usize];
     ["Offset of field: mutex_connection::id"]
         [::core::mem::offset_of!(mutex_connection, id) - 0usize];
@@ -469,6 +489,8 @@ const _: () = {
         [::core::mem::offset_of!(mutex_connection, quality) - 176usize];
     ["Offset of field: mutex_connection::drop_reasons"]
         [::core::mem::offset_of!(mutex_connection, drop_reasons) - 336usize];
+    ["Offset of field: mutex_connection::discards"]
+        [::core::mem::offset_of!(mutex_connection, discards) - 360usize];
 };
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone, PartialEq, Eq)]
@@ -490,10 +512,11 @@ pub struct mutex_fd {
     pub sent: mutex_traffic,
     pub received: mutex_traffic,
     pub quality: mutex_quality,
+    pub discards: __u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of mutex_fd"][::core::mem::size_of::<mutex_fd>() - 312usize];
+    ["Size of mutex_fd"][::core::mem::size_of::<mutex_fd>() - 320usize];
     ["Alignment of mutex_fd"][::core::mem::align_of::<mutex_fd>() - 8usize];
     ["Offset of field: mutex_fd::id"][::core::mem::offset_of!(mutex_fd, id) - 0usize];
     ["Offset of field: mutex_fd::inode"][::core::mem::offset_of!(mutex_fd, inode) - 8usize];
@@ -516,6 +539,7 @@ const _: () = {
     ["Offset of field: mutex_fd::sent"][::core::mem::offset_of!(mutex_fd, sent) - 88usize];
     ["Offset of field: mutex_fd::received"][::core::mem::offset_of!(mutex_fd, received) - 120usize];
     ["Offset of field: mutex_fd::quality"][::core::mem::offset_of!(mutex_fd, quality) - 152usize];
+    ["Offset of field: mutex_fd::discards"][::core::mem::offset_of!(mutex_fd, discards) - 312usize];
 };
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone, PartialEq, Eq)]

@@ -182,7 +182,7 @@ impl<M: Memory> Engine<M> {
         [
             (Kind::RetransmissionRate, share(closed.retransmitted.into(), sent, least)),
             (Kind::ErrorRate, share(closed.faults.into(), both, least)),
-            (Kind::DropRate, share(closed.drops.into(), both, least)),
+            (Kind::DropRate, share(closed.losses.into(), both, least)),
         ]
     }
 

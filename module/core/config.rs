@@ -182,20 +182,20 @@ settings! {
         "connection_error_rate" PerTenThousand 0 ALL WARNING, "Errors of a connection";
         "connection_retransmission_rate" PerTenThousand 0 ALL WARNING,
             "Retransmissions of a connection";
-        "connection_drop_rate" PerTenThousand 0 ALL WARNING, "Dropped packets of a connection";
+        "connection_drop_rate" PerTenThousand 0 ALL WARNING, "Lost packets of a connection";
         "connection_bandwidth_in" BytesPerSecond 0 TERABYTE WARNING,
             "What a connection receives";
         "connection_bandwidth_out" BytesPerSecond 0 TERABYTE WARNING, "What a connection sends";
         "fd_latency" Nanoseconds 0 HOUR_NS WARNING, "Smoothed latency of an fd";
         "fd_error_rate" PerTenThousand 0 ALL WARNING, "Errors of an fd";
         "fd_retransmission_rate" PerTenThousand 0 ALL WARNING, "Retransmissions of an fd";
-        "fd_drop_rate" PerTenThousand 0 ALL WARNING, "Dropped packets of an fd";
+        "fd_drop_rate" PerTenThousand 0 ALL WARNING, "Lost packets of an fd";
         "fd_bandwidth_in" BytesPerSecond 0 TERABYTE WARNING, "What an fd receives";
         "fd_bandwidth_out" BytesPerSecond 0 TERABYTE WARNING, "What an fd sends";
         "global_latency" Nanoseconds 0 HOUR_NS WARNING, "Smoothed latency of the host";
         "global_error_rate" PerTenThousand 0 ALL WARNING, "Errors of the host";
         "global_retransmission_rate" PerTenThousand 0 ALL WARNING, "Retransmissions of the host";
-        "global_drop_rate" PerTenThousand 0 ALL WARNING, "Dropped packets of the host";
+        "global_drop_rate" PerTenThousand 0 ALL WARNING, "Lost packets of the host";
         "global_bandwidth_in" BytesPerSecond 0 TERABYTE WARNING, "What the host receives";
         "global_bandwidth_out" BytesPerSecond 0 TERABYTE WARNING, "What the host sends";
         "global_table_fill" PerTenThousand 9000 ALL CRITICAL, "Use of the connection table";

@@ -9,6 +9,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use crate::counters::Counter;
 use crate::counters::TotalsCounter;
 use crate::counters::UntrackedCounter;
+use crate::drops;
 use crate::key::Key;
 use crate::latency::LatencyCounter;
 use crate::quality::Fault;
@@ -88,33 +89,54 @@ impl RetransmissionCounter {
     }
 }
 
-/// Drops that one CPU saw, by the kernel's reason.
+/// Drops that one CPU saw: their sums, and by the kernel's reason.
 #[derive(Debug)]
 pub struct DropCounter {
+    /// All of them.
+    pub all: Counter,
+    /// Of these the discards. Added to after `all`, so read it before.
+    pub discards: Counter,
     reasons: [Counter; DropCounter::REASONS],
+    /// The same as `discards` for each reason.
+    discards_of: [Counter; DropCounter::REASONS],
 }
 
 impl Default for DropCounter {
     fn default() -> Self {
-        DropCounter { reasons: array::from_fn(|_| Counter::default()) }
+        let reasons = || array::from_fn(|_| Counter::default());
+        DropCounter {
+            all: Counter::default(),
+            discards: Counter::default(),
+            reasons: reasons(),
+            discards_of: reasons(),
+        }
     }
 }
 
 impl DropCounter {
     /// Reasons that are told apart: the kernel's own, of which it has half as many, and as the last
     /// one all of its subsystems.
-    pub const REASONS: usize = 256;
+    pub const REASONS: usize = drops::REASONS;
 
-    pub(crate) fn add(&self, reason: u32, packets: u32) {
+    pub(crate) fn add(&self, reason: u32, packets: u32, discard: bool) {
         let reason = (reason as usize).min(Self::REASONS - 1);
-        if let Some(count) = self.reasons.get(reason) {
-            count.add(packets.into());
+        let add = |all: &Counter, reasons: &[Counter]| {
+            all.add(packets.into());
+            if let Some(count) = reasons.get(reason) {
+                count.add(packets.into());
+            }
+        };
+        add(&self.all, &self.reasons);
+        if discard {
+            add(&self.discards, &self.discards_of);
         }
     }
 
-    /// The packets dropped for that reason.
-    pub fn get(&self, reason: u32) -> u64 {
-        self.reasons.get(reason as usize).map_or(0, Counter::get)
+    /// The packets dropped for that reason, and of these the discards.
+    pub fn get(&self, reason: u32) -> (u64, u64) {
+        let of = |counts: &[Counter]| counts.get(reason as usize).map_or(0, Counter::get);
+        let discards = of(&self.discards_of);
+        (of(&self.reasons), discards)
     }
 }
 

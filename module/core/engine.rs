@@ -26,6 +26,7 @@ use crate::counters::Totals;
 use crate::counters::Traffic;
 use crate::cpu::Cpu;
 use crate::cpu::Pinned;
+use crate::drops::Classes;
 use crate::fd::Fd;
 use crate::fd::Fds;
 use crate::fd::Owner;
@@ -236,6 +237,7 @@ pub struct Engine<M: Memory> {
     pub(crate) host: Host,
     pub(crate) system: M::System,
     pub(crate) config: Config,
+    pub(crate) classes: Classes,
     loaded_at: u64,
     last_id: AtomicU64,
     /// Records that have ended since the sweeper last looked: the number of the latest plus one.
@@ -303,6 +305,7 @@ impl<M: Memory> Engine<M> {
             fds: Fds::new(parts.fds, parts.fd_buckets, secret)?,
             alerts: Alerts::new(parts.alerts)?,
             host: Host::default(),
+            classes: Classes::new(|reason| parts.system.drop_name(reason)),
             system: parts.system,
             cpus: parts.cpus,
             config: parts.config,

@@ -18,7 +18,7 @@
 //! | `uid`, `cgroup`, `netns`, `pid`, `inode` | a number |
 //! | `command` | up to 15 characters; `?` stands for any one, `*` at the end for any others |
 //! | `interface` | an index; the one in or the one out |
-//! | `sent_bytes`, `received_bytes`, `retransmitted_packets`, `drops` | a number |
+//! | `sent_bytes`, `received_bytes`, `retransmitted_packets`, `drops`, `losses` | a number |
 //! | `latency_average_ns`, `rate_in`, `rate_out` | a number |
 //! | `direction` | `sent`, `received`, `forwarded` |
 //! | `severity` | `info`, `warning`, `error`, `critical`: that or worse |
@@ -109,6 +109,8 @@ pub struct Measures {
     pub retransmitted_packets: u64,
     /// Packets that the kernel dropped.
     pub drops: u64,
+    /// Of these, those that were lost.
+    pub losses: u64,
     /// Bytes a second.
     pub rate_in: u64,
     /// Bytes a second.
@@ -116,7 +118,12 @@ pub struct Measures {
 }
 
 impl Measures {
-    fn of(sent: &mutex_traffic, received: &mutex_traffic, quality: &mutex_quality) -> Self {
+    fn of(
+        sent: &mutex_traffic,
+        received: &mutex_traffic,
+        quality: &mutex_quality,
+        losses: u64,
+    ) -> Self {
         let latency = &quality.latency;
         Measures {
             sent_bytes: sent.bytes,
@@ -124,6 +131,7 @@ impl Measures {
             latency_average_ns: (latency.samples != 0).then_some(latency.average_ns),
             retransmitted_packets: quality.retransmitted_packets,
             drops: quality.drops,
+            losses,
             rate_in: quality.rate_in,
             rate_out: quality.rate_out,
         }
@@ -173,7 +181,12 @@ impl Subject {
             fd: record.fd,
             state: Some(record.state),
             flags: record.flags,
-            measures: Some(Measures::of(&record.sent, &record.received, &record.quality)),
+            measures: Some(Measures::of(
+                &record.sent,
+                &record.received,
+                &record.quality,
+                record.losses(),
+            )),
             ..Subject::new(kind)
         }
     }
@@ -192,7 +205,12 @@ impl Subject {
             cgroup: record.cgroup,
             netns: record.netns,
             fd: record.id,
-            measures: Some(Measures::of(&record.sent, &record.received, &record.quality)),
+            measures: Some(Measures::of(
+                &record.sent,
+                &record.received,
+                &record.quality,
+                record.losses(),
+            )),
             ..Subject::new(MUTEX_EVENT_START)
         }
         .owned_by(record)
@@ -278,12 +296,13 @@ enum Field {
     LatencyAverage,
     RetransmittedPackets,
     Drops,
+    Losses,
     RateIn,
     RateOut,
 }
 
 impl Field {
-    const ALL: [Field; 30] = [
+    const ALL: [Field; 31] = [
         Field::Kind,
         Field::Protocol,
         Field::Address,
@@ -312,6 +331,7 @@ impl Field {
         Field::LatencyAverage,
         Field::RetransmittedPackets,
         Field::Drops,
+        Field::Losses,
         Field::RateIn,
         Field::RateOut,
     ];
@@ -346,6 +366,7 @@ impl Field {
             Field::LatencyAverage => "latency_average_ns",
             Field::RetransmittedPackets => "retransmitted_packets",
             Field::Drops => "drops",
+            Field::Losses => "losses",
             Field::RateIn => "rate_in",
             Field::RateOut => "rate_out",
         }
@@ -365,6 +386,7 @@ impl Field {
             | Field::LatencyAverage
             | Field::RetransmittedPackets
             | Field::Drops
+            | Field::Losses
             | Field::RateIn
             | Field::RateOut => Some((0, u64::MAX)),
             _ => None,
@@ -405,6 +427,7 @@ impl Field {
             | Field::LatencyAverage
             | Field::RetransmittedPackets
             | Field::Drops
+            | Field::Losses
             | Field::RateIn
             | Field::RateOut => "a number or a range such as 1000-2000",
         }
@@ -569,6 +592,7 @@ impl Value {
             Field::LatencyAverage => self.has_measure(s, |m| m.latency_average_ns),
             Field::RetransmittedPackets => self.has_measure(s, |m| Some(m.retransmitted_packets)),
             Field::Drops => self.has_measure(s, |m| Some(m.drops)),
+            Field::Losses => self.has_measure(s, |m| Some(m.losses)),
             Field::RateIn => self.has_measure(s, |m| Some(m.rate_in)),
             Field::RateOut => self.has_measure(s, |m| Some(m.rate_out)),
         }
@@ -1024,7 +1048,7 @@ mod tests {
     }
 
     /// Keys whose values are plain numbers, which can be compared.
-    const NUMBERS: [&str; 17] = [
+    const NUMBERS: [&str; 18] = [
         "port",
         "local_port",
         "remote_port",
@@ -1040,6 +1064,7 @@ mod tests {
         "received_bytes",
         "retransmitted_packets",
         "drops",
+        "losses",
         "rate_in",
         "rate_out",
     ];
@@ -1132,6 +1157,7 @@ mod tests {
                 "latency_average_ns" => m.and_then(|m| m.latency_average_ns).is_some_and(in_order),
                 "retransmitted_packets" => m.is_some_and(|m| in_order(m.retransmitted_packets)),
                 "drops" => m.is_some_and(|m| in_order(m.drops)),
+                "losses" => m.is_some_and(|m| in_order(m.losses)),
                 "rate_in" => m.is_some_and(|m| in_order(m.rate_in)),
                 "rate_out" => m.is_some_and(|m| in_order(m.rate_out)),
                 key => unreachable!("{key}"),
@@ -1277,6 +1303,7 @@ mod tests {
                         latency_average_ns: latency.map(u64::from),
                         retransmitted_packets: one.into(),
                         drops: two.into(),
+                        losses: one.into(),
                         rate_in: one.into(),
                         rate_out: two.into(),
                     }),

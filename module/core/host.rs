@@ -12,7 +12,6 @@ use core::sync::atomic::Ordering::Relaxed;
 use crate::abi::*;
 use crate::alarm::System;
 use crate::counters::Totals;
-use crate::cpu::DropCounter;
 use crate::cpu::Pinned;
 use crate::engine::Cpus;
 use crate::engine::Engine;
@@ -48,7 +47,7 @@ struct Sums {
     packets_received: AtomicU64,
     retransmitted: AtomicU64,
     faults: AtomicU64,
-    drops: AtomicU64,
+    losses: AtomicU64,
     samples: AtomicU64,
     latency: AtomicU64,
 }
@@ -98,7 +97,7 @@ impl<M: Memory> Engine<M> {
             received: narrow(since(&at.packets_received, received)),
             retransmitted: narrow(since(&at.retransmitted, quality.retransmitted_packets)),
             faults: narrow(since(&at.faults, faults.iter().fold(0, |a, b| a.wrapping_add(*b)))),
-            drops: narrow(since(&at.drops, quality.drops)),
+            losses: narrow(since(&at.losses, quality.losses())),
         };
         let samples = since(&at.samples, latency.samples);
         let sum = since(&at.latency, latency.sum);
@@ -139,8 +138,8 @@ impl<M: Memory> Engine<M> {
     }
 
     /// What CPUs count of quality.
-    fn counted_quality(&self) -> mutex_quality {
-        let mut quality = mutex_quality::default();
+    fn counted_quality(&self) -> mutex_host_quality {
+        let mut quality = mutex_host_quality::default();
         self.cpus.for_each(|cpu| {
             let add = |sum: &mut u64, value: u64| *sum = sum.wrapping_add(value);
             add(&mut quality.retransmitted_packets, cpu.retransmitted.packets.get());
@@ -152,15 +151,15 @@ impl<M: Memory> Engine<M> {
             add(&mut quality.icmp_errors, fault(Fault::Icmp));
             add(&mut quality.checksum_errors, fault(Fault::Checksum));
             add(&mut quality.failed_connects, fault(Fault::Connect));
-            for reason in 0..DropCounter::REASONS as u32 {
-                add(&mut quality.drops, cpu.drops.get(reason));
-            }
+            // Discards first: they are then never more than all drops.
+            add(&mut quality.discards, cpu.drops.discards.get());
+            add(&mut quality.drops, cpu.drops.all.get());
         });
         quality
     }
 
     /// The quality of the whole host.
-    pub fn host_quality(&self) -> mutex_quality {
+    pub fn host_quality(&self) -> mutex_host_quality {
         let mut quality = self.counted_quality();
         let latency = self.latency();
         let mut histogram = Histogram::default();
@@ -191,15 +190,20 @@ impl<M: Memory> Engine<M> {
     }
 
     /// The drops of the whole host for one reason, if there are any. Reasons are below
-    /// [`DropCounter::REASONS`].
+    /// [`crate::cpu::DropCounter::REASONS`].
     pub fn drops(&self, reason: u32) -> Option<mutex_drop> {
-        let mut packets = 0u64;
-        self.cpus.for_each(|cpu| packets = packets.wrapping_add(cpu.drops.get(reason)));
+        let (mut packets, mut discards) = (0u64, 0u64);
+        self.cpus.for_each(|cpu| {
+            let (more, of_these) = cpu.drops.get(reason);
+            packets = packets.wrapping_add(more);
+            discards = discards.wrapping_add(of_these);
+        });
         (packets != 0).then(|| mutex_drop {
             reason,
             reserved: 0,
             packets,
             name: self.system.drop_name(reason),
+            discards,
         })
     }
 }

@@ -406,18 +406,21 @@ impl<M: Memory> Engine<M> {
 
     /// The kernel dropped a packet. In an RCU read side.
     pub fn dropped<P: Pinned>(&self, pinned: &P, drop: &Drop<'_>) {
-        pinned.cpu().drops.add(drop.reason, drop.packets);
         let sides = if drop.interface == 0 {
             [Side::Source, Side::Forwarded, Side::Destination]
         } else {
             [Side::Destination, Side::Forwarded, Side::Source]
         };
-        let found = quoted(drop.family, drop.bytes).and_then(|quoted| {
+        let quoted = quoted(drop.family, drop.bytes);
+        let protocol = quoted.as_ref().map(|quoted| quoted.protocol);
+        let discard = self.classes.is_discard(drop.reason, protocol);
+        pinned.cpu().drops.add(drop.reason, drop.packets, discard);
+        let found = quoted.and_then(|quoted| {
             self.find_quoted(&quoted, drop.netns, drop.interface, drop.l3mdev, &sides)
         });
         if let Some((record, connection)) = found {
             self.for_both(record, connection, |quality| {
-                quality.drop_packets(drop.reason, drop.packets);
+                quality.drop_packets(drop.reason, drop.packets, discard);
             });
         }
         if drop.bad_checksum {
@@ -456,8 +459,8 @@ impl<M: Memory> Engine<M> {
             let ignored = processed.saturating_sub(quality.dropped()) as u32;
             if ignored != 0 {
                 let reason = self.system.listen_overflow();
-                pinned.cpu().drops.add(reason, ignored);
-                quality.drop_packets(reason, ignored);
+                pinned.cpu().drops.add(reason, ignored, false);
+                quality.drop_packets(reason, ignored, false);
             }
         }
         true
@@ -528,6 +531,7 @@ impl<M: Memory> Engine<M> {
         let (mut wire, rates) = connection.to_wire(offset, now);
         wire.fd = fd.map_or(0, |fd| self.fds.id(fd));
         if let Some(quality) = self.quality(record) {
+            wire.discards = quality.discards();
             wire.quality = quality.to_wire(&self.octaves, &rates, histogram);
             wire.drop_reasons = quality.drop_counts();
         }
@@ -553,15 +557,15 @@ impl<M: Memory> Engine<M> {
         let mut wire = fd.to_wire(sums, offset);
         wire.pid = self.system.reader_pid(wire.pid);
         let histogram = &mut Histogram::default();
-        wire.quality = match fd.only_connection() {
+        let (quality, rates) = match fd.only_connection() {
             Some(record) => match (self.connections.get(record), self.quality(record)) {
-                (Some(connection), Some(quality)) => {
-                    quality.to_wire(&self.octaves, &rates(connection, now), histogram)
-                }
-                _ => mutex_quality::default(),
+                (Some(connection), Some(quality)) => (quality, rates(connection, now)),
+                _ => return wire,
             },
-            None => fd.quality.to_wire(&self.octaves, &fd.rates(now), histogram),
+            None => (&fd.quality, fd.rates(now)),
         };
+        wire.discards = quality.discards();
+        wire.quality = quality.to_wire(&self.octaves, &rates, histogram);
         wire
     }
 }

@@ -30,6 +30,7 @@ pub mod connection;
 pub mod counters;
 pub mod cpu;
 pub mod crc;
+pub mod drops;
 pub mod engine;
 pub mod fd;
 pub mod filter;

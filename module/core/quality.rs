@@ -85,6 +85,8 @@ pub struct Quality {
     drops: [AtomicU32; DROPS],
     /// Drops for other reasons.
     other_drops: AtomicU32,
+    /// Of all drops: discards.
+    discards: AtomicU32,
     // What the end of a window touches, side by side.
     peak_in: AtomicU64,
     peak_out: AtomicU64,
@@ -103,7 +105,7 @@ pub(crate) struct Window {
     packets: [AtomicU32; 2],
     retransmitted: AtomicU32,
     faults: AtomicU32,
-    drops: AtomicU32,
+    losses: AtomicU32,
 }
 
 /// A window that is over.
@@ -113,7 +115,7 @@ pub(crate) struct Closed {
     pub(crate) received: u32,
     pub(crate) retransmitted: u32,
     pub(crate) faults: u32,
-    pub(crate) drops: u32,
+    pub(crate) losses: u32,
 }
 
 impl Window {
@@ -139,12 +141,12 @@ impl Window {
             received: since(received, packets[1]),
             retransmitted: take(&self.retransmitted),
             faults: take(&self.faults),
-            drops: take(&self.drops),
+            losses: take(&self.losses),
         })
     }
 
     fn reset(&self) {
-        let all = [&self.second, &self.retransmitted, &self.faults, &self.drops];
+        let all = [&self.second, &self.retransmitted, &self.faults, &self.losses];
         all.into_iter().chain(&self.packets).for_each(|word| word.store(0, Relaxed));
     }
 }
@@ -168,6 +170,7 @@ impl Quality {
             &self.retransmitted,
             &self.retransmissions_failed,
             &self.other_drops,
+            &self.discards,
         ];
         let arrays = self.faults.iter().chain(&self.drop_reasons).chain(&self.drops);
         words.into_iter().chain(arrays).for_each(|word| word.store(0, Relaxed));
@@ -191,10 +194,12 @@ impl Quality {
         }
         for drops in from.drop_counts() {
             if drops.packets != 0 {
-                self.drop_packets(drops.reason, drops.packets);
+                self.count_drops(drops.reason, drops.packets);
             }
         }
         saturating_add(&self.other_drops, from.other_drops.load(Relaxed));
+        saturating_add(&self.discards, from.discards.load(Relaxed));
+        saturating_add(&self.window.losses, from.losses());
         if from.samples.load(Relaxed) != 0 {
             self.inherit_latency(pool, from);
         }
@@ -280,8 +285,13 @@ impl Quality {
     }
 
     /// Counts dropped packets.
-    pub(crate) fn drop_packets(&self, reason: u32, packets: u32) {
-        saturating_add(&self.window.drops, packets);
+    pub(crate) fn drop_packets(&self, reason: u32, packets: u32, discard: bool) {
+        self.count_drops(reason, packets);
+        // After the drops, so that there are never more of them.
+        saturating_add(if discard { &self.discards } else { &self.window.losses }, packets);
+    }
+
+    fn count_drops(&self, reason: u32, packets: u32) {
         let named = reason.saturating_add(1);
         for (slot, count) in self.drop_reasons.iter().zip(&self.drops) {
             let found = match slot.compare_exchange(0, named, Relaxed, Relaxed) {
@@ -326,6 +336,19 @@ impl Quality {
             },
             _ => mutex_drop_count::default(),
         })
+    }
+
+    /// The drops that are discards, to be read before [`Quality::to_wire`].
+    pub(crate) fn discards(&self) -> u64 {
+        self.discards.load(Relaxed).into()
+    }
+
+    /// The drops that are losses.
+    fn losses(&self) -> u32 {
+        let discards = self.discards.load(Relaxed);
+        let drops = self.drops.iter().chain([&self.other_drops]);
+        let drops = drops.fold(0u32, |sum, count| sum.saturating_add(count.load(Relaxed)));
+        drops.saturating_sub(discards)
     }
 
     /// The record for userspace. `histogram` is room for the way.

@@ -4,6 +4,8 @@
 
 use core::fmt;
 use core::fmt::Write;
+use core::ops::Deref;
+use core::ops::DerefMut;
 
 use crate::abi::*;
 
@@ -58,7 +60,64 @@ impl mutex_quality {
     }
 }
 
+impl mutex_host_quality {
+    /// The drops that are losses.
+    pub fn losses(&self) -> u64 {
+        self.quality.drops.saturating_sub(self.discards)
+    }
+
+    /// As [`mutex_quality::columns`], with losses and discards last.
+    pub fn columns<E>(
+        &self,
+        mut each: impl FnMut(fmt::Arguments<'_>, u64) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.quality.columns(&mut each)?;
+        each(format_args!("losses"), self.losses())?;
+        each(format_args!("discards"), self.discards)
+    }
+}
+
+impl Deref for mutex_host_quality {
+    type Target = mutex_quality;
+
+    fn deref(&self) -> &mutex_quality {
+        &self.quality
+    }
+}
+
+impl DerefMut for mutex_host_quality {
+    fn deref_mut(&mut self) -> &mut mutex_quality {
+        &mut self.quality
+    }
+}
+
+impl From<mutex_quality> for mutex_host_quality {
+    /// All drops are losses.
+    fn from(quality: mutex_quality) -> Self {
+        mutex_host_quality { quality, discards: 0 }
+    }
+}
+
+impl mutex_connection {
+    /// The drops that are losses.
+    pub fn losses(&self) -> u64 {
+        self.quality.drops.saturating_sub(self.discards)
+    }
+}
+
+impl mutex_fd {
+    /// The drops that are losses.
+    pub fn losses(&self) -> u64 {
+        self.quality.drops.saturating_sub(self.discards)
+    }
+}
+
 impl mutex_drop {
+    /// The packets whose drops are losses.
+    pub fn losses(&self) -> u64 {
+        self.packets.saturating_sub(self.discards)
+    }
+
     /// The name as the kernel spells it, up to its zero.
     pub fn name(&self) -> &[u8] {
         self.name.split(|&byte| byte == 0).next().unwrap_or_default()

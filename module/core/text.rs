@@ -33,7 +33,8 @@ use crate::report::DropKey;
 /// The version that every file starts with.
 pub const FORMAT: u32 = 1;
 
-/// Columns of `connections` before the counters. Behind them come the quality and `drop_reasons`.
+/// Columns of `connections` before the counters. Behind them come the quality, `drop_reasons`,
+/// `losses` and `discards`.
 pub const CONNECTION_COLUMNS: [&str; 19] = [
     "id",
     "netns",
@@ -56,7 +57,7 @@ pub const CONNECTION_COLUMNS: [&str; 19] = [
     "family",
 ];
 
-/// Columns of `fds` before the counters. Behind them comes the quality.
+/// Columns of `fds` before the counters. Behind them come the quality, `losses` and `discards`.
 pub const FD_COLUMNS: [&str; 13] = [
     "id",
     "inode",
@@ -218,7 +219,7 @@ pub fn stats(
     totals: &Totals,
     closed: &Totals,
     untracked: impl Fn(Untracked) -> Totals,
-    quality: &mutex_quality,
+    quality: &mutex_host_quality,
     drops: impl IntoIterator<Item = mutex_drop>,
 ) -> fmt::Result {
     writeln!(out, "format {FORMAT}")?;
@@ -242,13 +243,20 @@ pub fn stats(
     for (key, value) in status.iter().take(STATUS_BEFORE_QUALITY).skip(STATUS_BEFORE_TRAFFIC) {
         writeln!(out, "{key} {value}")?;
     }
-    quality.columns(|key, value| writeln!(out, "{key} {value}"))?;
+    quality.quality.columns(|key, value| writeln!(out, "{key} {value}"))?;
     for drop in drops {
         writeln!(out, "drop_{} {}", DropKey(&drop), drop.packets)?;
+        for (kind, packets) in [("loss", drop.losses()), ("discard", drop.discards)] {
+            if packets != 0 {
+                writeln!(out, "{kind}_{} {packets}", DropKey(&drop))?;
+            }
+        }
     }
     for (key, value) in status.iter().skip(STATUS_BEFORE_QUALITY) {
         writeln!(out, "{key} {value}")?;
     }
+    writeln!(out, "losses {}", quality.losses())?;
+    writeln!(out, "discards {}", quality.discards)?;
     Ok(())
 }
 
@@ -284,7 +292,7 @@ fn counters(
 /// Writes the lines that `connections` starts with.
 pub fn connections_header(out: &mut impl Write) -> fmt::Result {
     header(out, &CONNECTION_COLUMNS)?;
-    writeln!(out, " drop_reasons")
+    writeln!(out, " drop_reasons losses discards")
 }
 
 /// Bytes of the longest line of `connections`, and some.
@@ -352,6 +360,10 @@ pub fn connection(out: &mut impl Write, c: &mutex_connection) -> fmt::Result {
     if drop_counts(&c.drop_reasons).next().is_none() {
         line.sign(b'-');
     }
+    for value in [c.losses(), c.discards] {
+        line.sign(b' ');
+        line.number(value);
+    }
     line.sign(b'\n');
     out.write_str(line.finish().ok_or(fmt::Error)?)
 }
@@ -359,7 +371,7 @@ pub fn connection(out: &mut impl Write, c: &mutex_connection) -> fmt::Result {
 /// Writes the lines that `fds` starts with.
 pub fn fds_header(out: &mut impl Write) -> fmt::Result {
     header(out, &FD_COLUMNS)?;
-    writeln!(out)
+    writeln!(out, " losses discards")
 }
 
 /// Writes one line of `fds`.
@@ -382,7 +394,7 @@ pub fn fd(out: &mut impl Write, fd: &mutex_fd) -> fmt::Result {
         fd.total_connections,
     )?;
     counters(out, &fd.sent, &fd.received, &fd.quality)?;
-    writeln!(out)
+    writeln!(out, " {} {}", fd.losses(), fd.discards)
 }
 
 /// A monitor, for one line of `monitors`.
@@ -584,7 +596,7 @@ impl fmt::Display for Message<'_> {
                 ("retransmission rate", "look for a congested or faulty link on the way out")
             }
             MUTEX_ALERT_DROP_RATE => {
-                ("drop rate", "see its drop reasons, and look for full socket buffers and queues")
+                ("loss rate", "see its drop reasons, and look for full socket buffers and queues")
             }
             MUTEX_ALERT_BANDWIDTH_IN => {
                 ("bandwidth in", "slow its senders down, or raise the threshold if this is usual")
@@ -692,29 +704,33 @@ mod tests {
         let mut record = mutex_connection { quality, ..Default::default() };
         let mut line = String::new();
         connection(&mut line, &record).expect("a string takes everything");
-        assert!(line.ends_with(" 5 0 0 0 6 -\n"), "{line}");
+        assert!(line.ends_with(" 5 0 0 0 6 - 5 0\n"), "{line}");
         record.drop_reasons[0] = mutex_drop_count { reason: 17, packets: 4 };
         record.drop_reasons[1] = mutex_drop_count { reason: 2, packets: 1 };
+        record.discards = 4;
         line.clear();
         connection(&mut line, &record).expect("a string takes everything");
-        assert!(line.ends_with(" 6 17:4,2:1\n"), "{line}");
+        assert!(line.ends_with(" 6 17:4,2:1 1 4\n"), "{line}");
 
         let mut names = String::new();
         connections_header(&mut names).expect("a string takes everything");
         assert!(names.contains(" received_payload latency_samples latency_last_ns "), "{names}");
-        assert!(names.ends_with(" peak_in peak_out drop_reasons\n"), "{names}");
+        assert!(names.ends_with(" peak_out drop_reasons losses discards\n"), "{names}");
 
         let mut text = String::new();
-        let mut dropped = mutex_drop { reason: 17, packets: 5, ..Default::default() };
+        let mut dropped = mutex_drop { reason: 17, packets: 5, discards: 2, ..Default::default() };
         dropped.name[..8].copy_from_slice(b"TCP_CSUM");
         let status = mutex_status { events_lost: 3, packet_monitors: 1, ..Default::default() };
         let none = Totals::ZERO;
+        let quality = mutex_host_quality { quality, discards: 2 };
         stats(&mut text, &status, &none, &none, |_| none, &quality, [dropped])
             .expect("a string takes everything");
         let old = text.find("\nuntracked_policy_payload 0\nconnections_early 0\n");
         assert!(old.is_some(), "{text}");
         assert!(text.contains("\nevents_lost 3\nlatency_samples 0\n"), "{text}");
-        assert!(text.ends_with("\npeak_out 6\ndrop_tcp_csum 5\npacket_monitors 1\n"), "{text}");
+        let end = "\npeak_out 6\ndrop_tcp_csum 5\nloss_tcp_csum 3\ndiscard_tcp_csum 2\n\
+                   packet_monitors 1\nlosses 3\ndiscards 2\n";
+        assert!(text.ends_with(end), "{text}");
     }
 
     #[test]

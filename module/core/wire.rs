@@ -160,6 +160,7 @@ wire_record!(mutex_connection {
     received,
     quality,
     drop_reasons,
+    discards,
 });
 wire_record!(mutex_fd {
     id,
@@ -179,6 +180,7 @@ wire_record!(mutex_fd {
     sent,
     received,
     quality,
+    discards,
 });
 wire_record!(mutex_latency {
     samples,
@@ -205,8 +207,9 @@ wire_record!(mutex_quality {
     peak_in,
     peak_out,
 });
+wire_record!(mutex_host_quality { quality, discards });
 wire_record!(mutex_drop_count { reason, packets });
-wire_record!(mutex_drop { reason, reserved, packets, name });
+wire_record!(mutex_drop { reason, reserved, packets, name, discards });
 wire_record!(mutex_latency_buckets { id, scope, octave, samples });
 wire_record!(mutex_alert {
     number,
@@ -330,7 +333,7 @@ mod tests {
         fn what_a_shorter_record_lacks_is_zero(cut in 0usize..=mutex_connection::SIZE) {
             let bytes = [0xff; mutex_connection::SIZE];
             let (record, _) = mutex_connection::take(&bytes[..cut]);
-            prop_assert_eq!(record.drop_reasons[2].packets == 0, cut < mutex_connection::SIZE);
+            prop_assert_eq!(record.discards == 0, cut < mutex_connection::SIZE);
         }
     }
 

@@ -41,18 +41,31 @@ class Cause:
         now, was = wire.find(self.image, host, key), wire.find(self.before, host, key)
         return now, was if was and now and was.id == now.id else None
 
-    def drops(self, expected):
-        """The host's drops in between, by reason: the numbers of others."""
-        was = {drop.name: drop.packets for drop in self.before.drops}
-        found = {drop.name: drop.packets - was.get(drop.name, 0) for drop in self.image.drops}
-        check.equal(f"{self.title}: drops by reason", {name: n for name, n in found.items() if n},
-                    {name: n for name, n in expected.items() if n})
+    def _by_reason(self, kind):
+        was = {drop.name: getattr(drop, kind) for drop in self.before.drops}
+        found = {drop.name: getattr(drop, kind) - was.get(drop.name, 0) for drop in self.image.drops}
+        return {name: n for name, n in found.items() if n}
 
-    def dropped(self, host, key, number):
+    def drops(self, losses, **discards):
+        """The host's losses and discards in between, by reason: the numbers of others."""
+        check.equal(f"{self.title}: losses by reason", self._by_reason("losses"),
+                    {name: n for name, n in losses.items() if n})
+        check.equal(f"{self.title}: discards by reason", self._by_reason("discards"), discards)
+
+    def no_losses(self, *reasons):
+        """There are discards for one of these reasons, and no losses."""
+        check.equal(f"{self.title}: losses by reason", self._by_reason("losses"), {})
+        discards = self._by_reason("discards")
+        check.that(f"{self.title}: there are discards, for no other reason", discards and set(discards) <= set(reasons),
+                   discards)
+        return discards
+
+    def dropped(self, host, key, losses, discards=0):
         """The drops of one connection."""
         now, was = self._of(host, key)
-        check.equal(f"{self.title}: drops of {host.name}'s connection",
-                    now and now.quality.drops - (was.quality.drops if was else 0), number)
+        check.equal(f"{self.title}: losses and discards of {host.name}'s connection",
+                    now and (now.losses - (was.losses if was else 0), now.discards - (was.discards if was else 0)),
+                    (losses, discards))
 
     def faults(self, host=None, key=None, **expected):
         """What went wrong, of a connection or of the whole host, and nothing else did."""
@@ -178,7 +191,7 @@ def sockets(row):
         said = a.sh("ping", "-n", "-c", 3, "-l", 3, "-i", 60, "10.0.2.2")
     check.that("none is lost", "3 received" in said)
     # The answer itself is freed once the socket has its copy of it.
-    cause.drops({"NO_SOCKET": 3})
+    cause.drops({}, NO_SOCKET=3)
 
 
 def checksums(row):
@@ -333,7 +346,47 @@ def routes(row):
     with Cause("its socket closes", row) as cause:
         one.close()
     # It had kept a copy of each error for who might ask.
-    cause.drops({"QUEUE_PURGE" if knows_reason("QUEUE_PURGE") else "NOT_SPECIFIED": errors})
+    if knows_reason("QUEUE_PURGE"):
+        cause.drops({}, QUEUE_PURGE=errors)
+    else:
+        cause.drops({"NOT_SPECIFIED": errors})
+
+
+def duplicates(row):
+    """TCP gets everything twice and everybody gets all of it once: nothing is lost."""
+    a, r, b = row.hosts
+    listener = traffic.tcp_listener(b, "10.0.2.2")
+    near = traffic.tcp_connect(a, *listener.getsockname())
+    far, _ = listener.accept()
+    key = traffic.mirrored(traffic.ends(near))
+    wire.netem(r, "right", "duplicate", "100%")
+    with Cause("a wire that duplicates", row) as cause:
+        for _ in range(20):
+            near.sendall(bytes(1000))
+            check.equal("it arrives", len(traffic.receive(far, 1000)), 1000)
+    r.sh("tc", "qdisc", "del", "dev", "right", "root")
+    if knows_reason("TCP_OLD_SEQUENCE"):
+        discards = cause.no_losses("TCP_OLD_DATA", "TCP_OLD_SEQUENCE", "TCP_OFOMERGE", "TCP_RFC7323_PAWS_ACK")
+        check.equal("of each segment with data one", sum(discards.values()), 20)
+        now, was = cause._of(b, key)
+        check.equal("no losses of the connection", now.losses, 0)
+        cause.faults()
+    near.close()
+    far.close()
+    listener.close()
+    # The last packets of both ends.
+    module.image_at_rest()
+
+
+def lossless(row):
+    """Programs that get everything, and close what they have opened."""
+    a, _, b = row.hosts
+    with Cause("a transfer without losses", row) as cause, traffic.Servers(b):
+        for work in (traffic.iperf_tcp, traffic.download, traffic.resolve, traffic.short_connections):
+            work(a, b, "10.0.2.2")
+    found = cause._by_reason("losses")
+    check.note({"losses": found, "discards": cause._by_reason("discards")})
+    check.equal(f"{cause.title}: losses by reason", {name: n for name, n in found.items() if n}, {})
 
 
 def main():
@@ -349,11 +402,13 @@ def main():
     checksums(row)
     connects(row)
     routes(row)
+    duplicates(row)
+    lossless(row)
     check.part("in the end")
     image = module.audit()
-    check.equal("the host's drops are those of the reasons", image.quality.drops,
-                sum(drop.packets for drop in image.drops))
-    check.note({drop.name: drop.packets for drop in image.drops})
+    check.equal("the host's drops are those of the reasons", (image.quality.drops, image.losses),
+                (sum(drop.packets for drop in image.drops), sum(drop.losses for drop in image.drops)))
+    check.note({drop.name: (drop.losses, drop.discards) for drop in image.drops})
     module.unload()
     check.finish()
 

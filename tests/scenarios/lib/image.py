@@ -59,11 +59,11 @@ STATUS_FIELDS = [
 ]
 STATUS_RECORD = struct.Struct("<26Q")
 TOTALS_RECORD = struct.Struct("<16Q")
-CONNECTION_RECORD = struct.Struct("<6Q16s16sHHIIIIIBBBBI8Q20Q6I")
-FD_RECORD = struct.Struct("<5QIIIBBH16sQQ8Q20Q")
+CONNECTION_RECORD = struct.Struct("<6Q16s16sHHIIIIIBBBBI8Q20Q6IQ")
+FD_RECORD = struct.Struct("<5QIIIBBH16sQQ8Q20QQ")
 LATENCY_RECORD = struct.Struct("<QII8Q")
-QUALITY_RECORD = struct.Struct("<20Q")
-DROP_RECORD = struct.Struct("<IIQ32s")
+QUALITY_RECORD = struct.Struct("<21Q")
+DROP_RECORD = struct.Struct("<IIQ32sQ")
 ALERT_RECORD = struct.Struct("<5Q16s16sHHII5B7s16s")
 UNTRACKED_RECORD = struct.Struct("<II16Q")
 END_RECORD = struct.Struct("<QQQ")
@@ -129,14 +129,20 @@ class Quality(collections.namedtuple("Quality", QUALITY_FIELDS)):
         return [f"{what}: {tuple(self)}" for what in found]
 
 
-class Drop(collections.namedtuple("Drop", ["reason", "name", "packets"])):
+class Drop(collections.namedtuple("Drop", ["reason", "name", "packets", "discards"])):
     """One record of a reason why the kernel dropped packets."""
 
     @property
-    def key(self):
-        """Its key in stats."""
-        word = "".join(c if c.isalnum() else "_" for c in self.name.lower())
-        return f"drop_{word or f'reason_{self.reason}'}"
+    def losses(self):
+        """The packets that a receiver misses."""
+        return self.packets - self.discards
+
+    @property
+    def keys(self):
+        """Its keys in stats with their values; without one for what is 0."""
+        word = "".join(c if c.isalnum() else "_" for c in self.name.lower()) or f"reason_{self.reason}"
+        values = {"drop": self.packets, "loss": self.losses, "discard": self.discards}
+        return {f"{kind}_{word}": value for kind, value in values.items() if value}
 
 
 class Alert:
@@ -187,7 +193,9 @@ class Connection:
         self.sent = Traffic(*counters[:4])
         self.received = Traffic(*counters[4:8])
         self.quality = Quality(*counters[8:28])
-        drops = list(zip(counters[28::2], counters[29::2]))
+        drops = list(zip(counters[28:34:2], counters[29:34:2]))
+        self.discards = counters[34]
+        self.losses = self.quality.drops - self.discards
         if any(packets and not reason for reason, packets in drops):
             raise Bad("a connection has drops for no reason")
         self.drop_reasons = [drop for drop in drops if drop[0]]
@@ -218,7 +226,9 @@ class Fd:
         self.command = command.split(b"\0")[0].decode("ascii", "backslashreplace")
         self.sent = Traffic(*counters[:4])
         self.received = Traffic(*counters[4:8])
-        self.quality = Quality(*counters[8:])
+        self.quality = Quality(*counters[8:28])
+        self.discards = counters[28]
+        self.losses = self.quality.drops - self.discards
 
     def __repr__(self):
         return (f"fd {self.id} inode {self.inode} pid {self.pid} {self.command} uid {self.uid} "
@@ -288,7 +298,9 @@ class Image:
                 elif kind == LATENCY:
                     self._octave(*fields)
                 elif kind == QUALITY:
-                    self.quality = Quality(*fields)
+                    self.quality = Quality(*fields[:20])
+                    self.discards = fields[20]
+                    self.losses = self.quality.drops - self.discards
                 elif kind == DROP:
                     self._drop(*fields)
                 elif kind == ALERT:
@@ -321,13 +333,13 @@ class Image:
             raise Bad(f"octave {octave} of {SCOPES[scope]} {subject} comes twice")
         octaves[octave] = samples
 
-    def _drop(self, reason, reserved, packets, name):
+    def _drop(self, reason, reserved, packets, name, discards):
         name, _, rest = name.partition(b"\0")
-        if reserved or any(rest) or len(name) == 32 or not packets:
+        if reserved or any(rest) or len(name) == 32 or not packets or discards > packets:
             raise Bad(f"drop reason {reason} {name} of {packets} packets")
         if any(reason == other.reason for other in self.drops):
             raise Bad(f"drop reason {reason} comes twice")
-        self.drops.append(Drop(reason, name.decode("ascii"), packets))
+        self.drops.append(Drop(reason, name.decode("ascii"), packets, discards))
 
     @property
     def qualities(self):
@@ -451,8 +463,16 @@ class Image:
             for field, value in fields.items():
                 if name in known and getattr(known[name], field) < value:
                     found.append(f"{field} of {name} is {getattr(known[name], field)}, its connections' {value}")
-        if sum(drop.packets for drop in self.drops) != self.quality.drops:
-            found.append(f"the host has {self.quality.drops} drops, for reasons {self.drops}")
+        for name, mine, theirs in (("drops", self.quality.drops, sum(drop.packets for drop in self.drops)),
+                                   ("discards", self.discards, sum(drop.discards for drop in self.drops))):
+            if mine != theirs:
+                found.append(f"the host has {mine} {name}, for reasons {self.drops}")
+        for one in (self, *self.connections, *self.fds):
+            if one.losses < 0:
+                found.append(f"{one} has {one.quality.drops} drops, {one.discards} discards")
+        booked = sum(c.discards for c in self.connections)
+        if not self.filtered and booked > self.discards:
+            found.append(f"connections have {booked} discards, the host {self.discards}")
 
         if status["under_pressure"] > 1 or status["events_lost"] > status["events_produced"]:
             found.append(f"the status cannot be: {status}")

@@ -186,10 +186,12 @@ def texts_agree(rest, numbers, connections, fds):
     for name, value in rest.status.items():
         if name != "uptime_ns":
             expected[name] = value
-    expected.update(rest.quality._asdict())
-    expected.update((drop.key, drop.packets) for drop in rest.drops)
+    expected.update(rest.quality._asdict(), losses=rest.losses, discards=rest.discards)
+    for drop in rest.drops:
+        expected.update(drop.keys)
     # A reason that the image has not is not there.
-    expected.update((name, None) for name in numbers if name.startswith("drop_") and name not in expected)
+    expected.update((name, None) for name in numbers
+                    if name.startswith(("drop_", "loss_", "discard_")) and name not in expected)
     check.all_equal("stats agrees with the image",
                     ((name, numbers.get(name), value) for name, value in expected.items()))
 
@@ -220,7 +222,7 @@ def row_agrees(name, row, record, expected):
     for direction in ("sent", "received"):
         for counter, value in getattr(record, direction)._asdict().items():
             expected[f"{direction}_{counter}"] = value
-    expected.update(record.quality._asdict())
+    expected.update(record.quality._asdict(), losses=record.losses, discards=record.discards)
     return [(f"{name} {column}", row.get(column), str(value)) for column, value in expected.items()]
 
 

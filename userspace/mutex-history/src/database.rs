@@ -34,6 +34,7 @@ use crate::series::COUNTERS;
 use crate::series::GAUGES;
 use crate::series::GROUP_COUNTERS;
 use crate::series::GroupCounters;
+use crate::series::LOSSES;
 use crate::series::Sums;
 use crate::settings::Settings;
 use crate::settings::nanoseconds;
@@ -244,7 +245,7 @@ fn prepare(begin: &Transaction<'_>, settings: &Settings) -> Result<()> {
             begin.pragma_update(None, "user_version", VERSION)?;
             Ok::<_, Error>(())
         },
-        |()| Ok(()),
+        |()| add_losses(begin),
     )?;
     let newest: i64 =
         begin.query_row("SELECT coalesce(max(time_ns), 0) FROM host", [], |row| row.get(0))?;
@@ -270,6 +271,24 @@ fn prepare(begin: &Transaction<'_>, settings: &Settings) -> Result<()> {
         begin.execute("INSERT INTO tier VALUES (?, ?)", [*step, from])?;
     }
     Ok(())
+}
+
+/// Adds the counter of losses to a database of before there was one.
+fn add_losses(begin: &Transaction<'_>) -> Result<()> {
+    if has_losses(begin)? {
+        return Ok(());
+    }
+    begin.execute_batch(&format!(
+        "ALTER TABLE host ADD COLUMN {LOSSES} INTEGER NOT NULL DEFAULT 0;
+         UPDATE host SET {LOSSES} = drops;"
+    ))?;
+    Ok(())
+}
+
+/// Whether there is a column for losses: older databases count all drops as such.
+pub(crate) fn has_losses(connection: &Connection) -> Result<bool> {
+    let sql = "SELECT count(*) FROM pragma_table_info('host') WHERE name = ?";
+    Ok(connection.query_row(sql, [LOSSES], |row| row.get::<_, i64>(0))? > 0)
 }
 
 /// Whether it is a history of a version that is known; `None` if it is empty.

@@ -13,6 +13,7 @@ use crate::series::Counters;
 use crate::series::Sums;
 use crate::series::counters;
 use crate::series::gauges;
+use crate::series::place;
 
 /// How far the clock may drift from that since boot without a word: so much, and this part.
 const DRIFT_NS: u64 = 100_000_000;
@@ -194,7 +195,9 @@ impl Baseline {
     /// `None` for bytes that are none of [`Baseline::to_bytes`].
     pub fn from_bytes(state: &[u8], latency: &[u8]) -> Option<Self> {
         let (boot_id, numbers) = state.split_first_chunk::<16>()?;
-        if numbers.len() != (5 + COUNTERS.len()) * 8 {
+        // The last counter was added later; until then all drops counted as losses.
+        let lacks_losses = numbers.len() == (5 + COUNTERS.len() - 1) * 8;
+        if numbers.len() != (5 + COUNTERS.len()) * 8 && !lacks_losses {
             return None;
         }
         let mut numbers = numbers.chunks_exact(8).filter_map(|bytes| bytes.try_into().ok());
@@ -202,8 +205,13 @@ impl Baseline {
         let [time_ns, boottime_ns, doubted_until_ns, alert] = [next()?, next()?, next()?, next()?];
         let load = Load { boot_id: *boot_id, since_boot_ns: next()? };
         let mut counters = [0; COUNTERS.len()];
-        for counter in &mut counters {
-            *counter = next()?;
+        let drops = place(&COUNTERS, "drops")?;
+        for index in 0..counters.len() {
+            counters[index] = match next() {
+                Some(counter) => counter,
+                None if lacks_losses => counters[drops],
+                None => return None,
+            };
         }
         let latency = Latency::from_bytes(latency)?;
         Some(Baseline { time_ns, boottime_ns, doubted_until_ns, alert, load, counters, latency })

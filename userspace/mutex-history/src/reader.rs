@@ -20,6 +20,7 @@ use crate::GroupOf;
 use crate::Score;
 use crate::database::beside;
 use crate::database::check;
+use crate::database::has_losses;
 use crate::database::integer;
 use crate::database::natural;
 use crate::database::read_latency;
@@ -29,6 +30,7 @@ use crate::series::GAUGES;
 use crate::series::GROUP_COUNTERS;
 use crate::series::Gauge;
 use crate::series::GroupCounters;
+use crate::series::LOSSES;
 use crate::series::Sums;
 use crate::settings::nanoseconds;
 
@@ -219,7 +221,7 @@ impl Reader {
     ///
     /// [`Error::Query`] if there are too many rows, and those of the database.
     pub fn host(&self, range: &Range) -> Result<Vec<HostRow>> {
-        let sql = format!("SELECT {} FROM host WHERE ", host_columns());
+        let sql = format!("SELECT {} FROM host WHERE ", self.host_columns()?);
         let mut rows: BTreeMap<u64, HostRow> = BTreeMap::new();
         let begin = self.connection.unchecked_transaction()?;
         for part in self.parts(range)? {
@@ -241,11 +243,24 @@ impl Reader {
         Ok(rows.into_values().collect())
     }
 
+    /// The columns of [`host_sums`].
+    fn host_columns(&self) -> Result<String> {
+        let mut columns =
+            ["time_ns", "duration_ns", "samples", "latency"].map(String::from).to_vec();
+        let losses = if has_losses(&self.connection)? { LOSSES } else { "drops" };
+        let column = |name| if name == LOSSES { losses } else { name };
+        columns.extend(COUNTERS.map(|name| column(name).to_owned()));
+        for name in GAUGES {
+            columns.extend(["min", "max", "last", "sum"].map(|of| format!("{name}_{of}")));
+        }
+        Ok(columns.join(", "))
+    }
+
     /// The last rows of a tier, the oldest first.
     pub(crate) fn newest(&self, step_ns: u64, count: usize) -> Result<Vec<HostRow>> {
         let sql = format!(
             "SELECT {} FROM host WHERE step_ns = ? ORDER BY time_ns DESC LIMIT ?",
-            host_columns()
+            self.host_columns()?
         );
         let mut statement = self.connection.prepare(&sql)?;
         let mut found = statement.query(params![integer(step_ns), integer(count as u64)])?;
@@ -473,16 +488,6 @@ fn refuse_many(rows: usize, range: &Range) -> Result<()> {
         range.limit
     );
     Err(Error::Query(what))
-}
-
-/// The columns of [`host_sums`].
-fn host_columns() -> String {
-    let mut columns = ["time_ns", "duration_ns", "samples", "latency"].map(String::from).to_vec();
-    columns.extend(COUNTERS.map(String::from));
-    for name in GAUGES {
-        columns.extend(["min", "max", "last", "sum"].map(|of| format!("{name}_{of}")));
-    }
-    columns.join(", ")
 }
 
 fn host_sums(row: &Row<'_>) -> Result<Sums> {

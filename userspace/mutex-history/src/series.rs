@@ -11,7 +11,7 @@ use crate::Latency;
 use crate::Snapshot;
 
 /// The counters of the host by their names, which are the kernel's where it has them.
-pub const COUNTERS: [&str; 30] = [
+pub const COUNTERS: [&str; 31] = [
     "sent_packets",
     "sent_buffers",
     "sent_bytes",
@@ -42,7 +42,11 @@ pub const COUNTERS: [&str; 30] = [
     "connections_closed",
     "alerts",
     "events_lost",
+    LOSSES,
 ];
+
+/// The counter that databases of the first versions lack; what they count as drops are losses.
+pub(crate) const LOSSES: &str = "losses";
 
 /// The counters that are kept for groups of connections, too.
 pub const GROUP_COUNTERS: [&str; 10] = [
@@ -72,7 +76,7 @@ pub(crate) fn of_host(counters: &Counters) -> GroupCounters {
     GROUP_COUNTERS.map(|name| place(&COUNTERS, name).map_or(0, |place| counters[place]))
 }
 
-fn place(names: &[&str], name: &str) -> Option<usize> {
+pub(crate) fn place(names: &[&str], name: &str) -> Option<usize> {
     names.iter().position(|other| *other == name)
 }
 
@@ -180,6 +184,7 @@ pub(crate) fn counters(snapshot: &Snapshot) -> Counters {
         status.connections_closed,
         status.alerts_raised,
         status.events_lost,
+        quality.losses(),
     ];
     let mut counters = [0; COUNTERS.len()];
     let all = [a, b, c, d].into_iter().flatten().chain(rest);

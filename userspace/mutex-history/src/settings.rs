@@ -75,8 +75,8 @@ pub struct Unusual {
     pub latency_floor_ns: f64,
     /// The spread of retransmitted packets, as a part of those sent, counts as at least so much.
     pub retransmission_floor: f64,
-    /// The spread of drops counts as at least so many packets a second.
-    pub drop_floor: f64,
+    /// The spread of losses counts as at least so many packets a second.
+    pub loss_floor: f64,
 }
 
 impl Default for Unusual {
@@ -89,7 +89,7 @@ impl Default for Unusual {
             rate_floor: 125_000.0,
             latency_floor_ns: 1_000_000.0,
             retransmission_floor: 0.005,
-            drop_floor: 1.0,
+            loss_floor: 1.0,
         }
     }
 }
@@ -139,7 +139,7 @@ impl Settings {
             unusual.rate_floor,
             unusual.latency_floor_ns,
             unusual.retransmission_floor,
-            unusual.drop_floor,
+            unusual.loss_floor,
         ];
         if !floors.iter().chain([&score]).all(|&number| number > 0.0 && number.is_finite())
             || !(0.0..=1000.0).contains(&unusual.relative_floor)

@@ -11,6 +11,7 @@ use mutex_stats::Block;
 use mutex_stats::Connection;
 use mutex_stats::Fd;
 use mutex_stats::Header;
+use mutex_stats::HostQuality;
 use mutex_stats::Image;
 use mutex_stats::OwnedConnection;
 use mutex_stats::Owner;
@@ -38,7 +39,7 @@ pub struct Snapshot {
     /// The host's traffic after everything else was copied.
     pub totals: Totals,
     /// How well the whole host fares.
-    pub quality: Quality,
+    pub quality: HostQuality,
     /// What belongs to no connection, by reason.
     pub untracked: Vec<Untracked>,
     /// The alerts that are kept, the oldest first.

@@ -73,11 +73,11 @@ const WATCHED: [Watched; 6] = [
         },
     },
     Watched {
-        name: "drops_per_second",
+        name: "losses_per_second",
         unit: " packets/s",
         below: false,
-        floor: |settings| settings.drop_floor,
-        value: |sums| sums.rate("drops"),
+        floor: |settings| settings.loss_floor,
+        value: |sums| sums.rate("losses"),
     },
 ];
 

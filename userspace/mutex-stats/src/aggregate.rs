@@ -127,6 +127,8 @@ pub struct Group {
     pub retransmitted_packets: u64,
     /// Packets that the kernel dropped.
     pub drops: u64,
+    /// Of these, those that were lost.
+    pub losses: u64,
     /// Bytes a second received, the last whole window of each together.
     pub rate_in: u64,
     /// Bytes a second sent, the last whole window of each together.
@@ -152,6 +154,7 @@ impl Group {
             totals: Totals::ZERO,
             retransmitted_packets: 0,
             drops: 0,
+            losses: 0,
             rate_in: 0,
             rate_out: 0,
         }
@@ -208,6 +211,7 @@ impl Aggregate {
         group.totals.of_mut(received).add(&c.received);
         group.retransmitted_packets += c.quality.retransmitted_packets;
         group.drops += c.quality.drops;
+        group.losses += c.losses();
         group.rate_in = group.rate_in.saturating_add(c.quality.rate_in);
         group.rate_out = group.rate_out.saturating_add(c.quality.rate_out);
     }

@@ -11,9 +11,9 @@ use crate::Connection;
 use crate::Dropped;
 use crate::End;
 use crate::Fd;
+use crate::HostQuality;
 use crate::Kind;
 use crate::LatencyBuckets;
-use crate::Quality;
 use crate::Status;
 use crate::Totals;
 use crate::Untracked;
@@ -80,7 +80,7 @@ pub enum Part<'a> {
     /// Some octaves of histograms of latency.
     Latency(Records<'a, LatencyBuckets>),
     /// How well the whole host fares. Images of older modules lack it.
-    Quality(Quality),
+    Quality(HostQuality),
     /// Some reasons why the kernel dropped packets.
     Drops(Records<'a, Dropped>),
     /// Some of the alerts that are kept.

@@ -325,7 +325,7 @@ mod tests {
             text.starts_with("there is no field `sent_bites`; there are id, netns, "),
             "{text}"
         );
-        assert!(text.ends_with(", drop_reasons"), "{text}");
+        assert!(text.ends_with(", drop_reasons, losses, discards"), "{text}");
     }
 
     #[test]

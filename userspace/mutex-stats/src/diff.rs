@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use crate::Connection;
 use crate::Direction;
 use crate::Error;
+use crate::HostQuality;
 use crate::Image;
 use crate::Quality;
 use crate::Totals;
@@ -36,7 +37,7 @@ pub struct Diff {
     pub gone: u64,
     /// The whole host's counters: retransmissions, errors, drops. Latency and rates are the later
     /// image's.
-    pub quality: Quality,
+    pub quality: HostQuality,
 }
 
 /// What a connection did.
@@ -52,6 +53,8 @@ pub struct Change {
     pub retransmitted_packets: u64,
     /// Packets that the kernel dropped meanwhile.
     pub drops: u64,
+    /// Of these, those that were lost.
+    pub losses: u64,
     /// Whether it is not in the earlier image.
     pub is_new: bool,
 }
@@ -96,6 +99,10 @@ impl Diff {
                     .checked_sub(was.retransmitted_packets)
                     .ok_or_else(less("retransmitted_packets"))?,
                 drops: now.drops.checked_sub(was.drops).ok_or_else(less("drops"))?,
+                losses: connection
+                    .losses()
+                    .checked_sub(then.losses())
+                    .ok_or_else(less("losses"))?,
                 is_new: earlier.is_none(),
             });
         }
@@ -185,8 +192,10 @@ fn totals_minus(now: &Totals, then: &Totals) -> Option<Totals> {
     Some(difference)
 }
 
-fn quality_minus(now: &Quality, then: &Quality) -> Option<Quality> {
-    Some(Quality {
+fn quality_minus(now: &HostQuality, then: &HostQuality) -> Option<HostQuality> {
+    let discards = now.discards.checked_sub(then.discards)?;
+    let (now, then) = (&now.quality, &then.quality);
+    let quality = Quality {
         retransmitted_packets: now.retransmitted_packets.checked_sub(then.retransmitted_packets)?,
         retransmitted_bytes: now.retransmitted_bytes.checked_sub(then.retransmitted_bytes)?,
         retransmissions_failed: now
@@ -198,5 +207,6 @@ fn quality_minus(now: &Quality, then: &Quality) -> Option<Quality> {
         failed_connects: now.failed_connects.checked_sub(then.failed_connects)?,
         drops: now.drops.checked_sub(then.drops)?,
         ..*now
-    })
+    };
+    Some(HostQuality { quality, discards })
 }

@@ -17,6 +17,7 @@ use crate::DropCount;
 use crate::Dropped;
 use crate::Fd;
 use crate::Header;
+use crate::HostQuality;
 use crate::Latency;
 use crate::LatencyBuckets;
 use crate::Packet;
@@ -137,6 +138,17 @@ impl Fields for Quality {
     }
 }
 
+impl Fields for HostQuality {
+    fn fields<E>(
+        &self,
+        mut each: impl FnMut(&'static str, Value<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        Fields::fields(&self.quality, &mut each)?;
+        each("losses", Value::Integer(self.losses()))?;
+        each("discards", Value::Integer(self.discards))
+    }
+}
+
 impl Fields for DropCount {
     fn fields<E>(
         &self,
@@ -155,7 +167,9 @@ impl Fields for Dropped {
         let name = drop_name(self);
         each("reason", Value::Integer(self.reason.into()))?;
         each("name", name.as_ref().map_or(Value::Unknown, |text| Value::Text(text)))?;
-        each("packets", Value::Integer(self.packets))
+        each("packets", Value::Integer(self.packets))?;
+        each("losses", Value::Integer(self.losses()))?;
+        each("discards", Value::Integer(self.discards))
     }
 }
 
@@ -274,7 +288,9 @@ impl Fields for Connection {
         each("sent", Value::Traffic(&self.sent))?;
         each("received", Value::Traffic(&self.received))?;
         each("quality", Value::Quality(&self.quality))?;
-        each("drop_reasons", Value::DropCounts(&self.drop_reasons))
+        each("drop_reasons", Value::DropCounts(&self.drop_reasons))?;
+        each("losses", Value::Integer(self.losses()))?;
+        each("discards", Value::Integer(self.discards))
     }
 }
 
@@ -299,7 +315,9 @@ impl Fields for Fd {
         each("total_connections", Value::Integer(self.total_connections))?;
         each("sent", Value::Traffic(&self.sent))?;
         each("received", Value::Traffic(&self.received))?;
-        each("quality", Value::Quality(&self.quality))
+        each("quality", Value::Quality(&self.quality))?;
+        each("losses", Value::Integer(self.losses()))?;
+        each("discards", Value::Integer(self.discards))
     }
 }
 

@@ -72,6 +72,7 @@ impl Filtered {
                 "latency_average_ns",
                 "retransmitted_packets",
                 "drops",
+                "losses",
                 "rate_in",
                 "rate_out",
             ],

@@ -16,9 +16,9 @@ use crate::Dropped;
 use crate::Error;
 use crate::Fd;
 use crate::Header;
+use crate::HostQuality;
 use crate::LatencyBuckets;
 use crate::Part;
-use crate::Quality;
 use crate::Status;
 use crate::Totals;
 use crate::Untracked;
@@ -27,7 +27,7 @@ use crate::Writer;
 use crate::is_forwarded;
 use crate::visit;
 
-/// Everything that an image says, to look around in: 360 bytes a connection, 312 an fd, and 80
+/// Everything that an image says, to look around in: 368 bytes a connection, 320 an fd, and 80
 /// an octave of a histogram. For what can be done in one pass, [`visit`] needs no such memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
@@ -44,7 +44,7 @@ pub struct Image {
     /// Histograms of latency, in the order of the image.
     pub latency: Vec<LatencyBuckets>,
     /// How well the whole host fares.
-    pub quality: Quality,
+    pub quality: HostQuality,
     /// Why the kernel dropped packets, a record a reason.
     pub drops: Vec<Dropped>,
     /// The alerts that are kept, the oldest first.
@@ -68,7 +68,7 @@ impl Default for Image {
             connections: Vec::new(),
             fds: Vec::new(),
             latency: Vec::new(),
-            quality: Quality::default(),
+            quality: HostQuality::default(),
             drops: Vec::new(),
             alerts: Vec::new(),
             closed: Totals::ZERO,

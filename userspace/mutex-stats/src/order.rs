@@ -19,7 +19,7 @@ pub enum Kind {
     Fds,
     /// Any number of [`LatencyBuckets`](crate::LatencyBuckets).
     Latency,
-    /// One [`Quality`](crate::Quality): the whole host's.
+    /// One [`HostQuality`](crate::HostQuality).
     Quality,
     /// One [`Dropped`](crate::Dropped) a reason that has occurred.
     Drops,

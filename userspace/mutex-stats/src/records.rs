@@ -11,6 +11,7 @@ pub use mutex_core::abi::mutex_drop_count as DropCount;
 pub use mutex_core::abi::mutex_end as End;
 pub use mutex_core::abi::mutex_fd as Fd;
 pub use mutex_core::abi::mutex_header as Header;
+pub use mutex_core::abi::mutex_host_quality as HostQuality;
 pub use mutex_core::abi::mutex_latency as Latency;
 pub use mutex_core::abi::mutex_latency_buckets as LatencyBuckets;
 pub use mutex_core::abi::mutex_packet as Packet;

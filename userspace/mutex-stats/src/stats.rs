@@ -15,7 +15,8 @@ use crate::Totals;
 /// `uptime_ns` and the like stand for themselves; `DIRECTION_COUNTER` are the host's totals,
 /// `closed_DIRECTION_COUNTER` those of connections that are no longer listed, and
 /// `untracked_REASON_COUNTER` what belongs to no connection, all directions together.
-/// `drop_REASON` are packets that the kernel dropped.
+/// `drop_REASON` are packets that the kernel dropped, `loss_REASON` and `discard_REASON` what of
+/// these was lost and what no receiver misses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stats(Vec<(String, u64)>);
 
@@ -84,6 +85,13 @@ impl Stats {
         self.iter().find(|(other, _)| *other == key).map(|(_, value)| value)
     }
 
+    /// Packets that were lost: drops less discards. Older modules do not tell them apart, so all
+    /// drops count.
+    #[must_use]
+    pub fn losses(&self) -> Option<u64> {
+        self.get("losses").or_else(|| self.get("drops"))
+    }
+
     /// Every key with its value, in the kernel's order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
         self.0.iter().map(|(key, value)| (key.as_str(), *value))
@@ -117,8 +125,9 @@ mod tests {
         let totals = Totals { received: traffic, ..Totals::ZERO };
         let module = crate::Status { uptime_ns: 7, connection_bytes: 448, ..Default::default() };
         let mut written = String::new();
-        let quality = crate::Quality { peak_in: 9, ..Default::default() };
-        let drops = [crate::Dropped { reason: 3, packets: 8, ..Default::default() }];
+        let quality = crate::Quality { peak_in: 9, drops: 8, ..Default::default() };
+        let quality = crate::HostQuality { quality, discards: 5 };
+        let drops = [crate::Dropped { reason: 3, packets: 8, discards: 5, ..Default::default() }];
         text::stats(&mut written, &module, &totals, &totals, |_| totals, &quality, drops)
             .expect("a string takes everything");
 
@@ -130,6 +139,11 @@ mod tests {
         assert_eq!(stats.get("untracked_policy_payload"), Some(4));
         assert_eq!(stats.get("sent_bytes"), Some(0));
         assert_eq!((stats.get("peak_in"), stats.get("drop_reason_3")), (Some(9), Some(8)));
+        let by_reason = ["loss_reason_3", "discard_reason_3"].map(|key| stats.get(key));
+        assert_eq!(by_reason, [Some(3), Some(5)]);
+        assert_eq!((stats.losses(), stats.get("discards")), (Some(3), Some(5)));
+        let older = Stats::parse("format 1\ndrops 8\n").expect("it is an older module's text");
+        assert_eq!(older.losses(), Some(8));
         assert_eq!(stats.get("format"), None);
         assert_eq!(stats.iter().count() + 1, written.lines().count());
     }

@@ -16,9 +16,9 @@ use crate::Dropped;
 use crate::End;
 use crate::Fd;
 use crate::Header;
+use crate::HostQuality;
 use crate::Kind;
 use crate::LatencyBuckets;
-use crate::Quality;
 use crate::Status;
 use crate::Totals;
 use crate::Untracked;
@@ -121,7 +121,7 @@ impl<W: Write> Writer<W> {
     /// # Errors
     ///
     /// Whatever the output gives, and a wrong order.
-    pub fn quality(&mut self, quality: &Quality) -> io::Result<()> {
+    pub fn quality(&mut self, quality: &HostQuality) -> io::Result<()> {
         self.block(Kind::Quality, std::slice::from_ref(quality))
     }
 

@@ -36,7 +36,8 @@ Traffic is counted in packets, buffers, bytes and payload (see `mutexctl --help`
   forwarded_sent, forwarded_received      through this host, as the initiator sees it
   closed_...                              the part of connections that are no longer listed
   untracked_...                           what belongs to no connection, by reason
-Packets that the kernel dropped are listed by its reasons, those that have occurred. Percentiles of
+Packets that the kernel dropped are listed by its reasons, those that have occurred: losses, and
+discards, which no receiver misses (duplicates, what a closing socket left unread). Percentiles of
 latency are within 6 %; rate_... and peak_... are bytes a second.
 A size or time beside an exact number is for reading only: it is rounded.
 
@@ -53,7 +54,7 @@ pub const CONNECTIONS: &str = "\
 Examples:
   sudo mutexctl connections
   sudo mutexctl connections --sort sent_bytes --top 10    most bytes sent first
-  sudo mutexctl connections --filter 'command=nginx drops>=1'
+  sudo mutexctl connections --filter 'command=nginx losses>=1'
   sudo mutexctl connections --fields id,pid,holders,remote_address,received_bytes
   sudo mutexctl connections --sort rate_in --top 20 --watch=1
   sudo mutexctl connections --format json | jq '.connections[] | select(.remote_port == 443)'
@@ -61,17 +62,18 @@ Examples:
 
 The table is ordered by id, which is the order of opening, and never cuts anything off. `-` is what
 is unknown. Ports of ICMP echo are its identifiers. p50 and p99 are percentiles of latency, within
-6 %; retrans are packets that TCP sent again, drops those that the kernel dropped; in/s and out/s
-are bytes a second, rounded. JSON and CSV are exact, say more, and are those of `mutexctl export`.
+6 %; retrans are packets that TCP sent again, losses those that the kernel dropped and a receiver
+misses; in/s and out/s are bytes a second, rounded. JSON and CSV are exact, say more, and are those
+of `mutexctl export`.
 JSON, JSON Lines and CSV of all fields are written as they are read, at any number of connections.
 Everything else needs memory: about 800 bytes a connection that is shown or, where a filter or an order
 asks for owners, that there is.
 
 Filters: terms that must all hold, such as 'protocol=tcp remote=10.0.0.0/8 port=80,443 uid!=0
-drops>=1'; numbers can be ranges, 1000-2000. Keys are protocol, family, address, local, remote,
+losses>=1'; numbers can be ranges, 1000-2000. Keys are protocol, family, address, local, remote,
 port, local_port, remote_port, state, flags, pid, command, uid, cgroup, netns, inode, interface,
-connection, fd, sent_bytes, received_bytes, latency_average_ns, retransmitted_packets, drops, rate_in
-and rate_out.
+connection, fd, sent_bytes, received_bytes, latency_average_ns, retransmitted_packets, drops, losses,
+rate_in and rate_out.
 --sort and --fields take the columns of CSV, and inode, pid, command and holders: every pid/fd that
 has the socket. Quantities come largest first, names smallest first; -FIELD and +FIELD say which.
 
@@ -92,14 +94,14 @@ Examples:
 
 The table is ordered by id, which is the order of appearance, and never cuts anything off. `-` is
 what is unknown. p50 and p99 are percentiles of latency, within 6 %; retrans are packets that TCP
-sent again, drops those that the kernel dropped; in/s and out/s are bytes a second, rounded. All are
-of the socket's connections together. JSON and CSV are exact, say more, and are those of
-`mutexctl export`.
+sent again, losses those that the kernel dropped and a receiver misses; in/s and out/s are bytes a
+second, rounded. All are of the socket's connections together. JSON and CSV are exact, say more, and
+are those of `mutexctl export`.
 
 Filters: terms that must all hold, such as 'protocol=tcp remote=10.0.0.0/8 port=80,443 uid!=0
-drops>=1'; numbers can be ranges, 1000-2000. Keys are protocol, family, pid, command, uid, cgroup,
+losses>=1'; numbers can be ranges, 1000-2000. Keys are protocol, family, pid, command, uid, cgroup,
 netns, inode, fd, sent_bytes, received_bytes, latency_average_ns, retransmitted_packets, drops,
-rate_in and rate_out.
+losses, rate_in and rate_out.
 --sort and --fields take the columns of CSV, and holders: every pid/fd that has the socket.
 Quantities come largest first, names smallest first; -FIELD and +FIELD say which.
 
@@ -122,13 +124,13 @@ are UTC. JSON and CSV are exact, and are those of `mutexctl export`.
 misses none. clear hides those that there are from everybody.
 
 Filters: terms that must all hold, such as 'protocol=tcp remote=10.0.0.0/8 port=80,443 uid!=0
-drops>=1'; numbers can be ranges, 1000-2000. Keys are severity, protocol, family, address,
+losses>=1'; numbers can be ranges, 1000-2000. Keys are severity, protocol, family, address,
 local, remote, port, local_port, remote_port, pid, command, netns, connection and fd.
 --sort and --fields take the columns of CSV. Quantities come largest first, names smallest first;
 -FIELD and +FIELD say which.
 
 Units of value and threshold, which the table rounds: latency in nanoseconds; rates of errors,
-retransmissions and drops, and the table's fill, of 10000; bandwidth in bytes a second.
+retransmissions and losses, and the table's fill, of 10000; bandwidth in bytes a second.
 Exit status: 0 done; 1 failed; 2 wrong usage.";
 
 pub const EVENTS: &str = "\
@@ -301,8 +303,9 @@ Examples:
   mutexctl aggregate --by command --from /var/lib/mutex --at 2026-01-31T12:00:00Z
 
 A line an image: its time, the connections that it lists, what was opened and ended since the one
-before, the host's bytes so far and a second, and its retransmissions, drops and alerts so far. `-` is
-where the module was loaded anew in between. What is damaged is left out, and said on standard error.
+before, the host's bytes so far and a second, and its retransmissions, drops, alerts and losses so
+far. `-` is where the module was loaded anew in between. What is damaged is left out, and said on
+standard error.
 
 Units: IP bytes, headers included; times are UTC.
 Exit status: 0 done; 1 failed; 2 wrong usage.";
@@ -386,8 +389,9 @@ Examples:
   mutexctl check --critical 'untracked_table_full_packets>=1' --warning 'retransmission_percent>=2'
 
 Thresholds: KEY>=NUMBER or KEY<=NUMBER; the keys are those of `mutexctl stats --format raw`, and
-table_fill, fd_table_fill, retransmission_percent and drop_percent (in percent, since the module was
-loaded), and untracked_packets. Without any: table_fill>=80 is a warning, table_fill>=95 critical.
+table_fill, fd_table_fill, retransmission_percent, loss_percent and drop_percent (in percent, since
+the module was loaded), losses and untracked_packets. Without any: table_fill>=80 is a warning,
+table_fill>=95 critical.
 --audit: books that do not balance are critical. --alerts-within: alerts that young which are
 warnings are a warning, worse ones critical. With --from, age is counted from the image's time.
 
@@ -450,7 +454,7 @@ Examples:
 One HTML file that needs nothing else: no scripts, no fonts, no pictures from elsewhere. It can be
 read on a telephone, in the dark, and printed. On it are totals, who moved most (processes, remotes,
 connections; with what all others moved, so that it adds up), the distribution of latency,
-retransmissions, drops and alerts, and of a recording rates, retransmissions and drops over time.
+retransmissions, losses and alerts, and of a recording rates, retransmissions and losses over time.
 Names of processes are in it: give it to whom you would show those.
 
 It needs memory: about 400 bytes a connection, and 80 for each octave of its latency.

@@ -122,6 +122,12 @@ impl Host {
         self.image.status.table_used = sent;
     }
 
+    /// Packets are dropped, some of which nobody misses.
+    pub fn drop_packets(&mut self, losses: u64, discards: u64) {
+        self.image.quality.drops += losses + discards;
+        self.image.quality.discards += discards;
+    }
+
     /// Latency is measured.
     pub fn latency(&mut self, octave: u32, step: usize, samples: u64) {
         let found = self.image.latency.iter_mut().find(|some| some.octave == octave);

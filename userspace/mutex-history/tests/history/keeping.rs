@@ -238,3 +238,37 @@ fn what_is_usual_is_known_again_after_a_restart_and_what_is_not_is_kept() {
     let score = finding.score.as_ref().expect("it has one");
     assert_eq!((score.series.as_str(), score.median), ("sent_bytes_per_second", 100_000.0));
 }
+
+#[test]
+fn a_database_of_before_losses_were_told_apart_goes_on() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("h.db");
+    let mut host = Host::new();
+    let mut history = History::open(&path, settings()).expect("there is room");
+    history.record(&host.snapshot()).expect("there is room");
+    host.drop_packets(9, 0);
+    host.wait(30 * S);
+    history.record(&host.snapshot()).expect("there is room");
+    drop(history);
+    let older = rusqlite::Connection::open(&path).expect("it is there");
+    older
+        .execute_batch(
+            "ALTER TABLE host DROP COLUMN losses;
+             UPDATE last SET state = substr(state, 1, length(state) - 8);",
+        )
+        .expect("it is a history");
+    drop(older);
+    let count = |name| {
+        let reader = mutex_history::Reader::open(&path).expect("it is there");
+        total(&reader, &Range::default()).counter(name)
+    };
+    // Until somebody writes to it, it is read as it is.
+    assert_eq!((count("drops"), count("losses")), (Some(9), Some(9)));
+    let mut history = History::open(&path, settings()).expect("it can be brought up to date");
+    assert_eq!(count("losses"), Some(9));
+    host.drop_packets(2, 3);
+    host.wait(30 * S);
+    let findings = history.record(&host.snapshot()).expect("there is room");
+    assert!(findings.is_empty(), "{findings:?}");
+    assert_eq!((count("drops"), count("losses")), (Some(14), Some(11)));
+}

@@ -175,7 +175,8 @@ impl Entry {
             .with("sent_bytes", connection.sent.bytes)
             .with("received_bytes", connection.received.bytes)
             .with("retransmitted_packets", quality.retransmitted_packets)
-            .with("drops", quality.drops);
+            .with("drops", quality.drops)
+            .with("losses", connection.losses());
         errors
             .into_iter()
             .filter(|(_, count)| *count > 0)

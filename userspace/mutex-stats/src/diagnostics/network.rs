@@ -15,8 +15,8 @@ use crate::Stats;
 pub struct NetworkLimits {
     /// Segments that were sent again, of all packets that were sent.
     pub retransmission_rate: f64,
-    /// Packets that the kernel dropped, of all that passed.
-    pub drop_rate: f64,
+    /// Packets that were lost, of all that passed.
+    pub loss_rate: f64,
     /// Errors, of all packets that passed.
     pub error_rate: f64,
     /// Connections that there is no room for, of all that there is room for.
@@ -29,7 +29,7 @@ impl Default for NetworkLimits {
     fn default() -> Self {
         NetworkLimits {
             retransmission_rate: 0.05,
-            drop_rate: 0.01,
+            loss_rate: 0.01,
             error_rate: 0.01,
             table_fill: 0.9,
             latency_p95_ns: 500_000_000,
@@ -50,8 +50,8 @@ pub struct NetworkHealth {
     pub packets: u64,
     /// Segments that were sent again, of all packets that were sent.
     pub retransmission_rate: f64,
-    /// Packets that the kernel dropped, of all that passed.
-    pub drop_rate: f64,
+    /// Packets that were lost, of all that passed.
+    pub loss_rate: f64,
     /// Errors, of all packets that passed.
     pub error_rate: f64,
     /// Connections, of all that there is room for.
@@ -74,6 +74,8 @@ impl NetworkHealth {
         let sent = passed("sent_packets") + passed("forwarded_sent_packets");
         let packets = sent + passed("received_packets") + passed("forwarded_received_packets");
         let errors = ["resets", "icmp_errors", "checksum_errors", "failed_connects"];
+        let [lost_before, lost] = [before, after].map(|stats| stats.losses().unwrap_or(0));
+        let lost = lost.saturating_sub(lost_before);
         let latency_p95_ns = (now("latency_samples") > 0).then(|| now("latency_p95_ns"));
         let mut health = NetworkHealth {
             status: HealthStatus::Healthy,
@@ -81,7 +83,7 @@ impl NetworkHealth {
             connections: now("connections_active"),
             packets,
             retransmission_rate: share(passed("retransmitted_packets"), sent),
-            drop_rate: share(passed("drops"), packets),
+            loss_rate: share(lost, packets),
             error_rate: share(errors.map(passed).iter().sum(), packets),
             table_fill: share(now("table_used"), now("table_size")),
             latency_p95_ns,
@@ -91,7 +93,7 @@ impl NetworkHealth {
         let mut reached = Vec::new();
         let shares = [
             ("retransmissions", health.retransmission_rate, limits.retransmission_rate),
-            ("drops", health.drop_rate, limits.drop_rate),
+            ("losses", health.loss_rate, limits.loss_rate),
             ("errors", health.error_rate, limits.error_rate),
             ("the table of connections", health.table_fill, limits.table_fill),
         ];
@@ -136,7 +138,7 @@ impl NetworkHealth {
             "connections": self.connections,
             "packets": self.packets,
             "retransmission_rate": self.retransmission_rate,
-            "drop_rate": self.drop_rate,
+            "loss_rate": self.loss_rate,
             "error_rate": self.error_rate,
             "table_fill": self.table_fill,
             "latency_p95_ns": self.latency_p95_ns,
@@ -181,7 +183,7 @@ mod tests {
         let health = NetworkHealth::between(&after, &worse, &limits);
         assert_eq!(
             health.message,
-            "retransmissions at 5.0 %, limit 5.0 %; drops at 1.0 %, limit 1.0 %; errors at 1.0 %, \
+            "retransmissions at 5.0 %, limit 5.0 %; losses at 1.0 %, limit 1.0 %; errors at 1.0 %, \
              limit 1.0 %; the table of connections at 90.0 %, limit 90.0 %; latency (p95) at 500000 us, \
              limit 500000 us"
         );

@@ -16,9 +16,9 @@ use crate::Dropped;
 use crate::Fd;
 use crate::Fields;
 use crate::Header;
+use crate::HostQuality;
 use crate::LatencyBuckets;
 use crate::Part;
-use crate::Quality;
 use crate::Records;
 use crate::SCHEMA_VERSION;
 use crate::Totals;
@@ -93,7 +93,7 @@ pub struct Csv<W: Write> {
     drops: Option<Lines<W>>,
     alerts: Option<Lines<W>>,
     /// The whole host's, zeros if the image has none.
-    quality: Quality,
+    quality: HostQuality,
 }
 
 impl<W: Write> Csv<W> {
@@ -114,7 +114,7 @@ impl<W: Write> Csv<W> {
             latency: lines(Table::Latency),
             drops: lines(Table::Drops),
             alerts: lines(Table::Alerts),
-            quality: Quality::default(),
+            quality: HostQuality::default(),
         }
     }
 

@@ -13,6 +13,7 @@ use serde_json::ser::to_writer;
 use crate::Block;
 use crate::Fields;
 use crate::Header;
+use crate::HostQuality;
 use crate::Latency;
 use crate::Part;
 use crate::Quality;
@@ -154,7 +155,7 @@ impl<W: Write> Json<W> {
             Some(open) if open.is_list() => self.bytes.push(b"]"),
             // The only record that an image may do without.
             Some(Section::Quality) if !self.has_record => {
-                object(&mut self.bytes, &Quality::default());
+                object(&mut self.bytes, &HostQuality::default());
             }
             _ => {}
         }

@@ -10,8 +10,8 @@ use crate::Event;
 use crate::Fields;
 use crate::Happening;
 use crate::Header;
+use crate::HostQuality;
 use crate::Part;
-use crate::Quality;
 use crate::SCHEMA_VERSION;
 use crate::Visitor;
 use crate::formats::bytes::Bytes;
@@ -80,7 +80,7 @@ impl<W: Write> Visitor for JsonLines<W> {
             Part::Alerts(records) => self.lines("alert", records),
             Part::Closed(totals) => {
                 if !self.has_quality {
-                    self.line("quality", &Quality::default())?;
+                    self.line("quality", &HostQuality::default())?;
                 }
                 self.line("closed", &totals)
             }

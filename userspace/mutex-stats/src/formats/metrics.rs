@@ -50,7 +50,7 @@ macro_rules! directions {
     };
 }
 
-const FAMILIES: [Family; 46] = [
+const FAMILIES: [Family; 50] = [
     counter("mutex_packets", directions!("", "packets"), "Packets, as on the wire."),
     counter("mutex_buffers", directions!("", "buffers"), "Socket buffers, super-packets as one."),
     counter("mutex_traffic_bytes", directions!("", "bytes"), "IP bytes, headers included."),
@@ -211,6 +211,22 @@ const FAMILIES: [Family; 46] = [
         "mutex_drops",
         From::Between("drop_", "", "reason"),
         "Packets that the kernel dropped, by its reason.",
+    ),
+    counter("mutex_lost_packets", From::Key("losses"), "Dropped packets that are lost."),
+    counter(
+        "mutex_losses",
+        From::Between("loss_", "", "reason"),
+        "Dropped packets that are lost, by the kernel's reason.",
+    ),
+    counter(
+        "mutex_discarded_packets",
+        From::Key("discards"),
+        "Dropped packets that no receiver misses.",
+    ),
+    counter(
+        "mutex_discards",
+        From::Between("discard_", "", "reason"),
+        "Dropped packets that no receiver misses, by the kernel's reason.",
     ),
     gauge("mutex_receive_bytes_per_second", From::Key("rate_in"), "Received in the last second."),
     gauge("mutex_send_bytes_per_second", From::Key("rate_out"), "Sent in the last second."),

@@ -238,13 +238,11 @@ mod tests {
         };
         let json = records(RowFormat::Json);
         assert!(json.starts_with("{\n\"schema_version\":1,\n\"image\":{\"time_ns\":0,"), "{json}");
-        let list = "\"drops\":[\n{\"reason\":3,\"name\":null,\"packets\":5}\n]\n}\n";
-        assert!(json.ends_with(list), "{json}");
-        assert_eq!(
-            records(RowFormat::JsonLines),
-            "{\"record\":\"drop\",\"reason\":3,\"name\":null,\"packets\":5}\n"
-        );
-        assert_eq!(records(RowFormat::Csv), "reason,name,packets\r\n3,,5\r\n");
+        let fields = "\"reason\":3,\"name\":null,\"packets\":5,\"losses\":5,\"discards\":0";
+        let list = format!("\"drops\":[\n{{{fields}}}\n]\n}}\n");
+        assert!(json.ends_with(&list), "{json}");
+        assert_eq!(records(RowFormat::JsonLines), format!("{{\"record\":\"drop\",{fields}}}\n"));
+        assert_eq!(records(RowFormat::Csv), "reason,name,packets,losses,discards\r\n3,,5,5,0\r\n");
         assert_eq!(cells(RowFormat::Json, 0), "{\n\"schema_version\":1,\n\"drops\":[]\n}\n");
         let line = "{\"record\":\"drop\",\"a\":\"x,\\\"\",\"b\":null}\n";
         assert_eq!(cells(RowFormat::JsonLines, 2), [line, line].concat());

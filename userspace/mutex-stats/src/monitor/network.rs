@@ -45,7 +45,7 @@ struct Passed {
     sent: u64,
     all: u64,
     retransmitted: u64,
-    drops: u64,
+    lost: u64,
 }
 
 impl Passed {
@@ -56,7 +56,7 @@ impl Passed {
             sent,
             all: sent + get("received_packets") + get("forwarded_received_packets"),
             retransmitted: get("retransmitted_packets"),
-            drops: get("drops"),
+            lost: stats.losses().unwrap_or(0),
         }
     }
 }
@@ -84,7 +84,7 @@ impl Network {
         Network { peers, ..self }
     }
 
-    /// Retransmissions and drops of late, of what passed.
+    /// Retransmissions and losses of late, of what passed.
     fn losses(&self, stats: &Stats) -> [f64; 2] {
         let (now, passed) = (self.clock.monotonic(), Passed::of(stats));
         let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,7 +101,7 @@ impl Network {
                 since(passed.retransmitted, before.retransmitted),
                 since(passed.sent, before.sent),
             ),
-            share(since(passed.drops, before.drops), since(passed.all, before.all)),
+            share(since(passed.lost, before.lost), since(passed.all, before.all)),
         ]
     }
 
@@ -140,8 +140,9 @@ impl Collector for Network {
             "mutex_network_errors",
             "mutex_network_retransmitted_packets",
             "mutex_network_dropped_packets",
+            "mutex_network_lost_packets",
             "mutex_network_retransmission_ratio",
-            "mutex_network_drop_ratio",
+            "mutex_network_loss_ratio",
         ];
         if self.peers > 0 {
             names.extend(PEER_METRICS.map(|(name, _)| name));
@@ -158,7 +159,7 @@ impl Collector for Network {
                 metric.sample(&[(label, value)], Number::Integer(get(key)))
             })
         };
-        let [retransmissions, drops] = self.losses(&stats);
+        let [retransmissions, losses] = self.losses(&stats);
         let mut metrics = vec![
             Metric::gauge(
                 "mutex_network_active_connections",
@@ -225,15 +226,20 @@ impl Collector for Network {
                 "Packets that the kernel dropped.",
                 get("drops"),
             ),
+            Metric::counter(
+                "mutex_network_lost_packets",
+                "Dropped packets that are lost.",
+                stats.losses().unwrap_or(0),
+            ),
             Metric::gauge(
                 "mutex_network_retransmission_ratio",
                 "Segments sent again, of the packets sent in the last ten seconds.",
                 Number::Float(retransmissions),
             ),
             Metric::gauge(
-                "mutex_network_drop_ratio",
-                "Packets dropped, of those of the last ten seconds.",
-                Number::Float(drops),
+                "mutex_network_loss_ratio",
+                "Packets lost, of those of the last ten seconds.",
+                Number::Float(losses),
             ),
         ];
         if self.peers > 0 {
@@ -278,7 +284,7 @@ struct Sums {
     sent_packets: u64,
     packets: u64,
     retransmitted: u64,
-    drops: u64,
+    losses: u64,
     latency_samples: u64,
     latency_ns: u128,
 }
@@ -291,7 +297,7 @@ impl Sums {
         self.sent_packets = self.sent_packets.wrapping_add(other.sent_packets);
         self.packets = self.packets.wrapping_add(other.packets);
         self.retransmitted = self.retransmitted.wrapping_add(other.retransmitted);
-        self.drops = self.drops.wrapping_add(other.drops);
+        self.losses = self.losses.wrapping_add(other.losses);
         self.latency_samples = self.latency_samples.wrapping_add(other.latency_samples);
         self.latency_ns = self.latency_ns.wrapping_add(other.latency_ns);
     }
@@ -307,7 +313,7 @@ impl Sums {
             sent_packets: sent.packets,
             packets: sent.packets.wrapping_add(received.packets),
             retransmitted: quality.retransmitted_packets,
-            drops: quality.drops,
+            losses: connection.losses(),
             latency_samples: latency.samples,
             latency_ns: u128::from(latency.samples) * u128::from(latency.average_ns),
         }
@@ -319,7 +325,7 @@ impl Sums {
 
     /// What arrived at once, of all packets.
     fn quality(&self) -> f64 {
-        let lost = self.retransmitted.saturating_add(self.drops);
+        let lost = self.retransmitted.saturating_add(self.losses);
         (1.0 - as_float(lost) / as_float(self.packets.max(1))).max(0.0)
     }
 }
@@ -349,8 +355,8 @@ const PEER_METRICS: [(&str, &str); 6] = [
     ("mutex_network_peer_traffic_bytes", "What they have moved."),
     ("mutex_network_peer_latency_seconds", "Average latency of their samples."),
     ("mutex_network_peer_retransmission_ratio", "Segments sent again, of the packets sent."),
-    ("mutex_network_peer_drops", "Packets of theirs that the kernel dropped."),
-    ("mutex_network_peer_quality_ratio", "Packets neither dropped nor sent again, of all."),
+    ("mutex_network_peer_losses", "Packets of theirs that were lost."),
+    ("mutex_network_peer_quality_ratio", "Packets neither lost nor sent again, of all."),
 ];
 
 impl Peers {
@@ -371,7 +377,7 @@ impl Peers {
         let mut metrics = PEER_METRICS.map(|(name, help)| Metric::new(name, Kind::Gauge, help));
         for (peer, sums) in &named {
             let of = [("peer", peer.as_str())];
-            let [connections, traffic, latency, retransmissions, drops, quality] = metrics;
+            let [connections, traffic, latency, retransmissions, losses, quality] = metrics;
             let average = sums.latency_ns.checked_div(sums.latency_samples.into());
             let bytes = |metric: Metric, direction, value| {
                 metric.sample(&[of[0], ("direction", direction)], Number::Integer(value))
@@ -385,7 +391,7 @@ impl Peers {
                 },
                 retransmissions
                     .sample(&of, Number::Float(share(sums.retransmitted, sums.sent_packets))),
-                drops.sample(&of, Number::Integer(sums.drops)),
+                losses.sample(&of, Number::Integer(sums.losses)),
                 quality.sample(&of, Number::Float(sums.quality())),
             ];
         }

@@ -9,6 +9,7 @@ use mutex_stats::Direction;
 use mutex_stats::Dropped;
 use mutex_stats::Fd;
 use mutex_stats::Header;
+use mutex_stats::HostQuality;
 use mutex_stats::Image;
 use mutex_stats::LatencyBuckets;
 use mutex_stats::Quality;
@@ -94,8 +95,8 @@ pub fn balanced() -> Image {
         connections,
         fds: vec![fd],
         latency: vec![LatencyBuckets { scope: 2, samples: [1; 8], ..Default::default() }],
-        quality: Quality { drops: 5, ..Quality::default() },
-        drops: vec![Dropped { reason: 2, packets: 5, ..Dropped::default() }],
+        quality: HostQuality { discards: 2, ..Quality { drops: 5, ..Quality::default() }.into() },
+        drops: vec![Dropped { reason: 2, packets: 5, discards: 2, ..Dropped::default() }],
         alerts: vec![alert(4), alert(5), alert(7)],
         ..Image::default()
     };

@@ -187,6 +187,8 @@ fn sums_of_metrics(image: &Image, exposition: Exposition) -> BTreeMap<String, u6
             "mutex_untracked_",
             "mutex_retransmi",
             "mutex_dropped_packets",
+            "mutex_lost_packets",
+            "mutex_discarded_packets",
         ];
         if known.iter().any(|known| name.starts_with(known)) {
             let value: u64 = value.parse().expect("counters are integers");
@@ -233,6 +235,8 @@ fn sums_of_host(image: &Image) -> BTreeMap<String, u64> {
         ("retransmitted_bytes", quality.retransmitted_bytes),
         ("retransmissions_failed", quality.retransmissions_failed),
         ("dropped_packets", quality.drops),
+        ("lost_packets", quality.losses()),
+        ("discarded_packets", quality.discards),
     ] {
         sums.insert(format!("mutex_{name}_total"), value);
     }
@@ -588,7 +592,9 @@ fn json_is_as_documented() {
     let drops = serde_json::json!([{"reason": 17, "packets": 4}]);
     assert_eq!(connection["drop_reasons"], drops);
     assert_eq!(json["quality"]["drops"], 5);
-    let drop = serde_json::json!({"reason": 2, "name": "NO_SOCKET", "packets": 5});
+    assert_eq!((&json["quality"]["losses"], &json["quality"]["discards"]), (&3.into(), &2.into()));
+    let drop = serde_json::json!({"reason": 2, "name": "NO_SOCKET", "packets": 5, "losses": 3,
+        "discards": 2});
     assert_eq!(json["drops"][0], drop);
     let octave = serde_json::json!({
         "scope": "global", "id": 0, "octave": 0, "samples": [1, 1, 1, 1, 1, 1, 1, 1]
@@ -662,7 +668,7 @@ fn tables_without_records_have_a_header() {
         (Table::Connections, "id,netns,"),
         (Table::Fds, "id,inode,"),
         (Table::Latency, "scope,id,octave,samples_0,samples_1,"),
-        (Table::Drops, "reason,name,packets\r\n"),
+        (Table::Drops, "reason,name,packets,losses,discards\r\n"),
         (Table::Alerts, "number,time_ns,severity,kind,scope,"),
     ] {
         let text = String::from_utf8(csv_bytes(&bytes, table)).expect("CSV is text");

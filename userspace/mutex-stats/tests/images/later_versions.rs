@@ -61,6 +61,7 @@ fn what_an_older_module_did_not_know_is_nothing() {
     let image = read(&bytes);
     assert_eq!((image.status.connection_bytes, image.status.events_lost), (0, 0));
     assert_eq!((image.quality, image.fds[0].quality), Default::default());
+    assert_eq!((image.fds[0].discards, image.fds[0].losses()), (0, 0));
     for connection in &image.connections {
         assert_eq!((connection.id, connection.received.payload), (7, u64::MAX));
         assert_eq!(connection.quality, Quality::default());
@@ -89,6 +90,21 @@ fn what_an_older_module_did_not_know_is_nothing() {
     for table in Table::ALL {
         assert_eq!(csv(&bytes, table), csv(&today, table), "{table:?}");
     }
+}
+
+#[test]
+fn all_drops_of_an_older_module_are_losses() {
+    let bytes = raw::image(&raw::header(&[]), &raw::drops_of_an_older_module());
+    let image = read(&bytes);
+    let (connection, fd, drop) = (&image.connections[0], &image.fds[0], &image.drops[0]);
+    let quality = &image.quality;
+    assert_eq!([connection.quality.drops, fd.quality.drops, quality.drops, drop.packets], [9; 4]);
+    let losses = [connection.losses(), fd.losses(), quality.losses(), drop.losses()];
+    assert_eq!(losses, [9; 4]);
+    let discards = [connection.discards, fd.discards, quality.discards, drop.discards];
+    assert_eq!(discards, [0; 4]);
+    let stats = mutex_stats::Stats::of_image(&image);
+    assert_eq!((stats.losses(), stats.get("discards")), (Some(9), Some(0)));
 }
 
 #[test]

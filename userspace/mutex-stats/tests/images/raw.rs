@@ -82,8 +82,8 @@ pub fn image(header: &[u8], blocks: &[RawBlock]) -> Vec<u8> {
 
 /// The blocks of an image of nothing but zeros, without its end.
 pub fn zeros() -> Vec<RawBlock> {
-    let before = [(1, 208), (2, 128), (3, 360), (4, 312)];
-    let since = [(9, 80), (10, 160), (11, 48), (12, 112)];
+    let before = [(1, 208), (2, 128), (3, 368), (4, 320)];
+    let since = [(9, 80), (10, 168), (11, 56), (12, 112)];
     let after = [(5, 128), (6, 136), (7, 128)];
     of_zeros(&[&before[..], &since, &after].concat())
 }
@@ -91,6 +91,25 @@ pub fn zeros() -> Vec<RawBlock> {
 /// As [`zeros`], of the module that knew neither latency nor alerts.
 pub fn zeros_of_the_first_module() -> Vec<RawBlock> {
     of_zeros(&[(1, 136), (2, 128), (3, 176), (4, 152), (5, 128), (6, 136), (7, 128)])
+}
+
+/// As [`zeros`], of the module that did not tell losses and discards apart, with nine drops.
+pub fn drops_of_an_older_module() -> Vec<RawBlock> {
+    let before = [(1, 208), (2, 128), (3, 360), (4, 312)];
+    let since = [(9, 80), (10, 160), (11, 48), (12, 112)];
+    let after = [(5, 128), (6, 136), (7, 128)];
+    let mut blocks = of_zeros(&[&before[..], &since, &after].concat());
+    let nine = |size: usize, at: usize| {
+        let mut record = vec![0; size];
+        record[at] = 9;
+        record
+    };
+    // `drops` is 120 bytes into a quality, which ends a record but for a connection's reasons.
+    blocks[2] = RawBlock::new(3, &[&nine(360, 360 - 24 - 160 + 120)]);
+    blocks[3] = RawBlock::new(4, &[&nine(312, 312 - 160 + 120)]);
+    blocks[5] = RawBlock::new(10, &[&nine(160, 120)]);
+    blocks[6] = RawBlock::new(11, &[&nine(48, 8)]);
+    blocks
 }
 
 fn of_zeros(kinds: &[(u16, usize)]) -> Vec<RawBlock> {

@@ -284,7 +284,7 @@ fn the_network_is_as_the_kernel_counts_it() {
     kernel(folder.path(), &[], 1100, 510, 9);
     let metrics = collect(&network);
     is_near(number(&metrics, "mutex_network_retransmission_ratio", &[]), 0.1);
-    is_near(number(&metrics, "mutex_network_drop_ratio", &[]), 0.01);
+    is_near(number(&metrics, "mutex_network_loss_ratio", &[]), 0.01);
     let recent = "mutex_network_bandwidth_recent_bytes_per_second";
     is_near(number(&metrics, recent, &[("direction", "received"), ("statistic", "max")]), 110.0);
     is_near(number(&metrics, recent, &[("direction", "sent"), ("statistic", "max")]), 3.0);

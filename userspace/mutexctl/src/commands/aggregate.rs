@@ -30,7 +30,7 @@ use crate::source::Source;
 use crate::target::Target;
 
 /// Columns after the keys.
-const NUMBERS: [&str; 13] = [
+const NUMBERS: [&str; 14] = [
     "connections",
     "sent_packets",
     "sent_bytes",
@@ -44,6 +44,7 @@ const NUMBERS: [&str; 13] = [
     "drops",
     "rate_in",
     "rate_out",
+    "losses",
 ];
 
 pub fn run(source: &Source, args: &AggregateArgs) -> Result<(), Failure> {
@@ -135,6 +136,7 @@ fn sum(groups: &[Group], of: Of) -> Option<Group> {
         sum.totals.add(&group.totals);
         sum.retransmitted_packets += group.retransmitted_packets;
         sum.drops += group.drops;
+        sum.losses += group.losses;
         sum.rate_in = sum.rate_in.saturating_add(group.rate_in);
         sum.rate_out = sum.rate_out.saturating_add(group.rate_out);
     }
@@ -155,7 +157,7 @@ fn row(group: &Group, keys: usize) -> Vec<Cell> {
     cells
 }
 
-fn numbers(group: &Group) -> [u64; 13] {
+fn numbers(group: &Group) -> [u64; 14] {
     let of = |direction| *Totals::of(&group.totals, direction);
     let [sent, received, forwarded_sent, forwarded_received] = Direction::ALL.map(of);
     [
@@ -172,6 +174,7 @@ fn numbers(group: &Group) -> [u64; 13] {
         group.drops,
         group.rate_in,
         group.rate_out,
+        group.losses,
     ]
 }
 
@@ -180,6 +183,6 @@ fn total(groups: &[Group], keys: usize) -> Vec<Cell> {
     let mut cells = vec![Cell::Text("total".into())];
     cells.resize(keys + 1, Cell::Unknown);
     let sum = sum(groups, Of::Closed);
-    cells.extend(sum.map_or([0; 13], |sum| numbers(&sum)).map(Cell::Integer));
+    cells.extend(sum.map_or([0; 14], |sum| numbers(&sum)).map(Cell::Integer));
     cells
 }

@@ -181,6 +181,8 @@ fn number(stats: &Stats, key: &str) -> Result<f64, Failure> {
         (part, whole) => Some(part * 100.0 / whole),
     };
     let sum = |keys: &[&str]| keys.iter().map(|key| get(key)).sum::<Option<f64>>();
+    #[expect(clippy::cast_precision_loss, reason = "as above")]
+    let losses = stats.losses().map(|losses| losses as f64);
     let found = match key {
         "table_fill" => percent(get("table_used"), get("table_size")),
         "fd_table_fill" => percent(get("fd_table_used"), get("fd_table_size")),
@@ -191,11 +193,14 @@ fn number(stats: &Stats, key: &str) -> Result<f64, Failure> {
         }
         "retransmission_percent" => percent(get("retransmitted_packets"), get("sent_packets")),
         "drop_percent" => percent(get("drops"), sum(&["sent_packets", "received_packets"])),
+        "loss_percent" => percent(losses, sum(&["sent_packets", "received_packets"])),
+        "losses" => losses,
         key => get(key),
     };
     found.ok_or_else(|| {
         let sentence = "there is no number `KEY`; there are table_fill, fd_table_fill, \
-                        untracked_packets, retransmission_percent, drop_percent and the keys of \
+                        untracked_packets, retransmission_percent, loss_percent, drop_percent and the \
+                        keys of \
                         `mutexctl stats --format raw`";
         Failure::Usage(sentence.replace("KEY", key))
     })

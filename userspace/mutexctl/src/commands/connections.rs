@@ -99,7 +99,8 @@ const COLUMNS: [Column; 18] = [
 fn table(output: &mut dyn Write, rows: &[OwnedConnection]) -> io::Result<()> {
     table::write(output, &COLUMNS, rows, |row| {
         let (c, owner) = (&row.connection, row.owner.as_ref());
-        let [p50, p99, retransmitted, drops, rate_in, rate_out] = list::quality(&c.quality);
+        let [p50, p99, retransmitted, losses, rate_in, rate_out] =
+            list::quality(&c.quality, c.losses());
         let flags: Vec<_> = flag_names(c.flags).collect();
         vec![
             c.id.to_string(),
@@ -112,7 +113,7 @@ fn table(output: &mut dyn Write, rows: &[OwnedConnection]) -> io::Result<()> {
             p50,
             p99,
             retransmitted,
-            drops,
+            losses,
             rate_in,
             rate_out,
             list::known(owner.map_or(0, |owner| owner.pid)),

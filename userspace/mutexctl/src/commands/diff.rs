@@ -25,7 +25,7 @@ use crate::source::Sink;
 use crate::source::Source;
 use crate::target::Target;
 
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "of",
     "id",
     "protocol",
@@ -41,6 +41,7 @@ const COLUMNS: [&str; 15] = [
     "drops",
     "sent_bytes_per_second",
     "received_bytes_per_second",
+    "losses",
 ];
 
 pub fn run(proc: &Path, args: &DiffArgs) -> Result<(), Failure> {
@@ -103,6 +104,7 @@ fn changes(diff: &Diff, filter: &Filter, top: Option<usize>) -> Vec<Vec<Cell>> {
         cells.extend(traffic(&change.sent, &change.received));
         cells.extend([change.retransmitted_packets, change.drops].map(Cell::Integer));
         cells.extend(rates(diff, &change.sent, &change.received));
+        cells.push(Cell::Integer(change.losses));
         cells
     };
     changes.iter().map(row).collect()
@@ -117,6 +119,7 @@ fn totals_rows(diff: &Diff, of: &str, totals: &Totals) -> Vec<Vec<Cell>> {
         cells.extend(traffic(sent, received));
         cells.resize(13, Cell::Unknown);
         cells.extend(rates(diff, sent, received));
+        cells.push(Cell::Unknown);
         cells
     };
     let mut rows = vec![row(of.into(), Direction::Sent, Direction::Received)];

@@ -87,7 +87,8 @@ const COLUMNS: [Column; 17] = [
 
 fn table(output: &mut dyn Write, rows: &[HeldFd]) -> io::Result<()> {
     table::write(output, &COLUMNS, rows, |HeldFd { fd, .. }| {
-        let [p50, p99, retransmitted, drops, rate_in, rate_out] = list::quality(&fd.quality);
+        let [p50, p99, retransmitted, losses, rate_in, rate_out] =
+            list::quality(&fd.quality, fd.losses());
         vec![
             fd.id.to_string(),
             Protocol(fd.protocol).to_string(),
@@ -102,7 +103,7 @@ fn table(output: &mut dyn Write, rows: &[HeldFd]) -> io::Result<()> {
             p50,
             p99,
             retransmitted,
-            drops,
+            losses,
             rate_in,
             rate_out,
             fd.netns.to_string(),

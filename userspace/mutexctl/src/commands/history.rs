@@ -33,7 +33,7 @@ use crate::target::Target;
 
 /// What is shown where nothing else is asked for.
 const SERIES: &str = "sent_bytes_per_second,received_bytes_per_second,connections_active,\
-                      latency_p50_ns,latency_p99_ns,retransmitted_packets,drops,alerts";
+                      latency_p50_ns,latency_p99_ns,retransmitted_packets,losses,alerts";
 
 /// Rows at most where no step is asked for, and times at most that groups are shown of.
 const ROWS: usize = 60;
@@ -352,7 +352,7 @@ mod tests {
             assert!(value(&Sums::default(), name).is_some(), "{name}");
         }
         for name in
-            ["drops_per_second", "fds_active_min", "table_used_mean", "latency_p95_ns", "samples"]
+            ["losses_per_second", "fds_active_min", "table_used_mean", "latency_p95_ns", "samples"]
         {
             assert!(value(&Sums::default(), name).is_some(), "{name}");
         }

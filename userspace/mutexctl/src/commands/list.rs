@@ -230,13 +230,13 @@ pub const QUALITY: [table::Column; 6] = [
     ("p50", Right),
     ("p99", Right),
     ("retrans", Right),
-    ("drops", Right),
+    ("losses", Right),
     ("in/s", Right),
     ("out/s", Right),
 ];
 
 /// The cells of [`QUALITY`].
-pub fn quality(quality: &Quality) -> [String; 6] {
+pub fn quality(quality: &Quality, losses: u64) -> [String; 6] {
     let latency = |ns| {
         if quality.latency.samples == 0 { "-".into() } else { human::short_duration(ns) }
     };
@@ -244,7 +244,7 @@ pub fn quality(quality: &Quality) -> [String; 6] {
         latency(quality.latency.p50_ns),
         latency(quality.latency.p99_ns),
         quality.retransmitted_packets.to_string(),
-        quality.drops.to_string(),
+        losses.to_string(),
         human::short_size(quality.rate_in),
         human::short_size(quality.rate_out),
     ]

@@ -22,7 +22,7 @@ use crate::progress::Progress;
 use crate::source::warn_of_cuts;
 use crate::target::Target;
 
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 13] = [
     "time",
     "time_ns",
     "connections",
@@ -35,6 +35,7 @@ const COLUMNS: [&str; 12] = [
     "retransmitted_packets",
     "drops",
     "alerts",
+    "losses",
 ];
 
 pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
@@ -110,5 +111,6 @@ fn row(now: &Summary, before: Option<&Summary>) -> Vec<Cell> {
         Cell::Integer(image.quality.retransmitted_packets),
         Cell::Integer(image.quality.drops),
         Cell::Integer(status.alerts_raised),
+        Cell::Integer(image.quality.losses()),
     ]
 }

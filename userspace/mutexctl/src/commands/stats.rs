@@ -64,10 +64,16 @@ fn metrics(output: &mut impl Write, exposition: Exposition, stats: &Stats) -> io
 fn tables(output: &mut impl Write, stats: &Stats) -> io::Result<()> {
     let mut numbers = Vec::new();
     let mut traffic = Vec::new();
-    let mut drops = Vec::new();
+    let mut drops: Vec<Vec<String>> = Vec::new();
     for (key, value) in stats.iter() {
         if let Some(reason) = key.strip_prefix("drop_") {
-            drops.push(vec![reason.to_owned(), value.to_string()]);
+            let of_these =
+                |kind: &str| stats.get(&format!("{kind}_{reason}")).unwrap_or(0).to_string();
+            let [lost, discarded] = ["loss", "discard"].map(of_these);
+            drops.push(vec![reason.to_owned(), value.to_string(), lost, discarded]);
+            continue;
+        }
+        if key.starts_with("loss_") || key.starts_with("discard_") {
             continue;
         }
         let Some((name, counters)) = traffic_of(stats, key) else {
@@ -95,7 +101,8 @@ fn tables(output: &mut impl Write, stats: &Stats) -> io::Result<()> {
 
 const NUMBER_COLUMNS: [Column; 3] = [("number", Left), ("value", Right), ("", Left)];
 
-const DROP_COLUMNS: [Column; 2] = [("dropped by the kernel", Left), ("packets", Right)];
+const DROP_COLUMNS: [Column; 4] =
+    [("dropped by the kernel", Left), ("packets", Right), ("lost", Right), ("discarded", Right)];
 
 const TRAFFIC_COLUMNS: [Column; 6] = [
     ("traffic", Left),

@@ -4,6 +4,7 @@
 
 use mutex_stats::Alert;
 use mutex_stats::Direction;
+use mutex_stats::Dropped;
 use mutex_stats::Filter;
 use mutex_stats::Totals;
 use mutex_stats::Traffic;
@@ -72,7 +73,7 @@ pub fn page(sample: &Sample, timeline: Option<&Timeline>, top: usize) -> String 
         html += &section(&heading, &talkers(sample, view, top));
     }
     html += &section("Latency", &latency(sample));
-    html += &section("Retransmissions and drops", &trouble(sample, top));
+    html += &section("Retransmissions and losses", &trouble(sample, top));
     html += &section("Alerts", &alerts(&image.alerts, top));
     html += "</main>\n<footer>\n";
     html += &paragraph(
@@ -121,7 +122,11 @@ fn tiles(sample: &Sample) -> String {
             &quality.retransmitted_packets.to_string(),
             &human::size(quality.retransmitted_bytes),
         ),
-        tile("dropped", &quality.drops.to_string(), "packets"),
+        tile(
+            "lost",
+            &quality.losses().to_string(),
+            &format!("packets; {} discarded", quality.discards),
+        ),
         tile(
             "alerts",
             &status.alerts_raised.to_string(),
@@ -132,7 +137,7 @@ fn tiles(sample: &Sample) -> String {
 }
 
 fn over_time(timeline: &Timeline) -> String {
-    let Timeline { times, received, sent, retransmitted, drops, .. } = timeline;
+    let Timeline { times, received, sent, retransmitted, losses, .. } = timeline;
     let gaps = timeline.gaps();
     let (Some(&first), Some(&last)) = (times.first(), times.last()) else {
         return paragraph("There is one image only: nothing to compare it with.");
@@ -140,11 +145,11 @@ fn over_time(timeline: &Timeline) -> String {
     let (first, last) = (human::moment(first), human::moment(last));
     let line = |name, values: &[u64]| Line { name, values: values.to_vec() };
     let rates = [line("received", received), line("sent", sent)];
-    let losses = [line("retransmitted", retransmitted), line("dropped", drops)];
+    let trouble = [line("retransmitted", retransmitted), line("lost", losses)];
     let rate = |rate| format!("{}/s", human::size(rate));
     let count = |packets| format!("{packets} packets between two moments");
     plot::lines("received and sent over time", times, &gaps, [&first, &last], &rates, rate)
-        + &plot::lines("retransmitted and dropped", times, &gaps, [&first, &last], &losses, count)
+        + &plot::lines("retransmitted and lost", times, &gaps, [&first, &last], &trouble, count)
 }
 
 fn totals(sample: &Sample, all: &Listing) -> String {
@@ -204,7 +209,7 @@ fn talkers(sample: &Sample, view: View, top: usize) -> String {
             Column::Sent,
             Column::P50,
             Column::Retransmitted,
-            Column::Drops,
+            Column::Losses,
         ],
         View::Remotes => &[
             Column::Remote,
@@ -213,7 +218,7 @@ fn talkers(sample: &Sample, view: View, top: usize) -> String {
             Column::Sent,
             Column::Latency,
             Column::Retransmitted,
-            Column::Drops,
+            Column::Losses,
         ],
         _ => &[
             Column::Pid,
@@ -223,7 +228,7 @@ fn talkers(sample: &Sample, view: View, top: usize) -> String {
             Column::Sent,
             Column::Latency,
             Column::Retransmitted,
-            Column::Drops,
+            Column::Losses,
         ],
     };
     let manner = manner(sample);
@@ -247,7 +252,7 @@ fn talkers(sample: &Sample, view: View, top: usize) -> String {
             Column::Received | Column::Sent | Column::Connections => {
                 sum(column, &mut all()).to_string()
             }
-            Column::Retransmitted | Column::Drops => sum(column, &mut all()).to_string(),
+            Column::Retransmitted | Column::Losses => sum(column, &mut all()).to_string(),
             _ => String::new(),
         });
         rows.push(other.collect());
@@ -312,7 +317,7 @@ fn trouble(sample: &Sample, top: usize) -> String {
         Column::Local,
         Column::Command,
         Column::Retransmitted,
-        Column::Drops,
+        Column::Losses,
         Column::P99,
     ];
     let manner = manner(sample);
@@ -327,22 +332,29 @@ fn trouble(sample: &Sample, top: usize) -> String {
     } else {
         table(&columns.map(|column| (column.title(), column.align())), &rows)
     };
-    let mut drops = sample.image.drops.clone();
-    drops.sort_by_key(|dropped| std::cmp::Reverse(dropped.packets));
-    let bars: Vec<Bar> = drops
-        .iter()
-        .map(|dropped| Bar {
-            name: drop_name(dropped).unwrap_or_else(|| format!("reason {}", dropped.reason)),
-            value: dropped.packets,
-            label: dropped.packets.to_string(),
-        })
-        .collect();
-    html += &if bars.is_empty() {
-        paragraph("The kernel has dropped nothing.")
+    let losses = by_reason(&sample.image.drops, Dropped::losses);
+    html += &if losses.is_empty() {
+        paragraph("No packet was lost.")
     } else {
-        plot::bars("packets dropped, by the kernel's reason", &bars)
+        plot::bars("packets lost, by the kernel's reason", &losses)
     };
+    let discards = by_reason(&sample.image.drops, |dropped| dropped.discards);
+    if !discards.is_empty() {
+        html += &plot::bars("packets discarded that no receiver misses", &discards);
+    }
     html
+}
+
+/// The kernel's reasons for drops, the one with the most packets first.
+fn by_reason(drops: &[Dropped], packets: fn(&Dropped) -> u64) -> Vec<Bar> {
+    let bar = |dropped: &Dropped| Bar {
+        name: drop_name(dropped).unwrap_or_else(|| format!("reason {}", dropped.reason)),
+        value: packets(dropped),
+        label: packets(dropped).to_string(),
+    };
+    let mut bars: Vec<Bar> = drops.iter().map(bar).filter(|bar| bar.value > 0).collect();
+    bars.sort_by_key(|bar| std::cmp::Reverse(bar.value));
+    bars
 }
 
 fn alerts(alerts: &[Alert], top: usize) -> String {

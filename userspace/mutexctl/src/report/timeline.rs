@@ -26,7 +26,7 @@ pub struct Timeline {
     pub sent: Vec<u64>,
     /// Segments that were sent again.
     pub retransmitted: Vec<u64>,
-    pub drops: Vec<u64>,
+    pub losses: Vec<u64>,
     /// For how long each moment's numbers are.
     elapsed: Vec<u64>,
     /// Whether the module was loaded anew since the moment before.
@@ -103,7 +103,7 @@ impl Timeline {
         self.sent.push(rate(earlier.sent.bytes, later.sent.bytes));
         let (earlier, later) = (&before.quality, &now.quality);
         self.retransmitted.push(since(earlier.retransmitted_packets, later.retransmitted_packets));
-        self.drops.push(since(earlier.drops, later.drops));
+        self.losses.push(since(earlier.losses(), later.losses()));
         self.elapsed.push(elapsed);
         self.is_anew.push(is_anew);
     }
@@ -142,7 +142,7 @@ mod tests {
             image(220, 119, 5_960),
         ]);
         assert_eq!(timeline.sent, [100, 100, 1]);
-        assert_eq!(timeline.drops, [1_000, 5_900, 60]);
+        assert_eq!(timeline.losses, [1_000, 5_900, 60]);
         assert_eq!(timeline.gaps(), [false, true, false]);
     }
 
@@ -161,7 +161,7 @@ mod tests {
             [0, 10, 20, 30, 3_600, 3_610].map(|second| image(100 + second, 10 + second, second));
         let timeline = super::tests::timeline(&long);
         // Nothing that was moved is missing: the counters went on.
-        assert_eq!(timeline.drops.iter().sum::<u64>(), 3_610);
+        assert_eq!(timeline.losses.iter().sum::<u64>(), 3_610);
         assert_eq!(timeline.gaps(), [false, false, false, true, false]);
     }
 }

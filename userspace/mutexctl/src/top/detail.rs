@@ -124,7 +124,7 @@ fn lines(row: &Row<'_>, state: &State) -> Vec<String> {
             let mut lines = connection_head(connection, *owner);
             lines.extend(rates(row, state));
             lines.extend(traffic([&connection.received, &connection.sent], unit));
-            lines.extend(quality(&connection.quality, unit));
+            lines.extend(quality(&connection.quality, connection.discards, unit));
             let Connection { uid, cgroup, netns, .. } = **connection;
             lines.push(format!("uid {}, cgroup {cgroup}, netns {netns}", Uid(uid)));
             lines.push(times(connection.first_seen_ns, connection.closed_ns));
@@ -136,7 +136,7 @@ fn lines(row: &Row<'_>, state: &State) -> Vec<String> {
             let (active, total) = (fd.active_connections, fd.total_connections);
             lines.push(format!("{active} connections, {total} in all"));
             lines.extend(traffic([&fd.received, &fd.sent], unit));
-            lines.extend(quality(&fd.quality, unit));
+            lines.extend(quality(&fd.quality, fd.discards, unit));
             lines.push(format!("uid {}, cgroup {}, netns {}", Uid(fd.uid), fd.cgroup, fd.netns));
             lines.push(times(fd.first_seen_ns, fd.closed_ns));
             lines
@@ -146,7 +146,7 @@ fn lines(row: &Row<'_>, state: &State) -> Vec<String> {
             lines.extend(rates(row, state));
             lines.push(format!("received {} {}", unit.exact(group.received), unit.name()));
             lines.push(format!("sent     {} {}", unit.exact(group.sent), unit.name()));
-            lines.push(format!("retransmitted {}, drops {}", group.retransmitted, group.drops));
+            lines.push(format!("retransmitted {}, lost {}", group.retransmitted, group.losses));
             lines
         }
         Row::Alert(alert) => alert_lines(alert),
@@ -198,7 +198,7 @@ fn traffic(of: [&Traffic; 2], unit: Unit) -> [String; 2] {
     [format!("received {received}"), format!("sent     {sent}")]
 }
 
-fn quality(quality: &Quality, unit: Unit) -> Vec<String> {
+fn quality(quality: &Quality, discards: u64, unit: Unit) -> Vec<String> {
     let mut lines = Vec::new();
     let latency = &quality.latency;
     if latency.samples > 0 {
@@ -217,9 +217,14 @@ fn quality(quality: &Quality, unit: Unit) -> Vec<String> {
         ));
     }
     lines.push(format!(
-        "retransmitted {}, drops {}, resets {}",
-        quality.retransmitted_packets, quality.drops, quality.resets
+        "retransmitted {}, lost {}, resets {}",
+        quality.retransmitted_packets,
+        quality.drops.saturating_sub(discards),
+        quality.resets
     ));
+    if discards > 0 {
+        lines.push(format!("discarded {discards}"));
+    }
     lines.push(format!(
         "errors: ICMP {}, checksum {}, connect {}",
         quality.icmp_errors, quality.checksum_errors, quality.failed_connects

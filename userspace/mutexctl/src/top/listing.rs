@@ -43,7 +43,7 @@ pub struct Group {
     pub rate_in: u64,
     pub rate_out: u64,
     pub retransmitted: u64,
-    pub drops: u64,
+    pub losses: u64,
     samples: u64,
     /// Of the averages, each as often as it has samples.
     latency_ns: u128,
@@ -59,7 +59,7 @@ impl Group {
         self.rate_in = self.rate_in.saturating_add(connection.quality.rate_in);
         self.rate_out = self.rate_out.saturating_add(connection.quality.rate_out);
         self.retransmitted += connection.quality.retransmitted_packets;
-        self.drops += connection.quality.drops;
+        self.losses += connection.losses();
         self.samples += latency.samples;
         self.latency_ns += u128::from(latency.average_ns) * u128::from(latency.samples);
     }
@@ -272,7 +272,7 @@ impl Group {
             rate_in: 0,
             rate_out: 0,
             retransmitted: 0,
-            drops: 0,
+            losses: 0,
             samples: 0,
             latency_ns: 0,
         }

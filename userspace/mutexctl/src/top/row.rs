@@ -115,8 +115,9 @@ impl Row<'_> {
             (Column::Retransmitted, _) => {
                 self.quality().map(|quality| quality.retransmitted_packets)
             }
-            (Column::Drops, Row::Process(group) | Row::Remote(group)) => Some(group.drops),
-            (Column::Drops, _) => self.quality().map(|quality| quality.drops),
+            (Column::Losses, Row::Process(group) | Row::Remote(group)) => Some(group.losses),
+            (Column::Losses, Row::Connection(connection, _)) => Some(connection.losses()),
+            (Column::Losses, Row::Fd(fd)) => Some(fd.losses()),
             (Column::Pid, Row::Connection(_, owner)) => known(owner.map_or(0, |fd| fd.pid)),
             (Column::Pid, Row::Fd(fd)) => known(fd.pid),
             (Column::Pid, Row::Process(group)) => u64::try_from(group.id).ok().filter(|&p| p != 0),

@@ -172,7 +172,7 @@ fn image(connections: u64) -> Image {
         },
         latency: connections.iter().flat_map(octaves).collect(),
         alerts: connections.iter().take(6).map(|one| alert(one.id, one)).collect(),
-        quality: quality(30),
+        quality: quality(30).into(),
         closed: Totals { sent: traffic(777), received: traffic(8_888), ..Totals::ZERO },
         connections,
         fds,

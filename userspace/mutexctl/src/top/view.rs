@@ -57,7 +57,7 @@ impl View {
                 Column::P50,
                 Column::P99,
                 Column::Retransmitted,
-                Column::Drops,
+                Column::Losses,
                 Column::Pid,
                 Column::Command,
                 Column::Uid,
@@ -78,7 +78,7 @@ impl View {
                 Column::P50,
                 Column::P99,
                 Column::Retransmitted,
-                Column::Drops,
+                Column::Losses,
                 Column::Uid,
                 Column::Age,
             ],
@@ -93,7 +93,7 @@ impl View {
                 Column::Connections,
                 Column::Latency,
                 Column::Retransmitted,
-                Column::Drops,
+                Column::Losses,
                 Column::Uid,
             ],
             View::Remotes => &[
@@ -106,7 +106,7 @@ impl View {
                 Column::Connections,
                 Column::Latency,
                 Column::Retransmitted,
-                Column::Drops,
+                Column::Losses,
             ],
             View::Alerts => &[
                 Column::Number,
@@ -149,7 +149,7 @@ pub enum Column {
     P99,
     Latency,
     Retransmitted,
-    Drops,
+    Losses,
     Pid,
     Command,
     Uid,
@@ -184,7 +184,7 @@ impl Column {
             Column::P99 => "p99",
             Column::Latency => "latency",
             Column::Retransmitted => "retrans",
-            Column::Drops => "drops",
+            Column::Losses => "losses",
             Column::Pid => "pid",
             Column::Command => "command",
             Column::Uid => "uid",
@@ -205,7 +205,7 @@ impl Column {
     /// How wide it is at the least.
     pub fn width(self) -> usize {
         match self {
-            Column::Drops | Column::Connections | Column::Active | Column::Total => 6,
+            Column::Losses | Column::Connections | Column::Active | Column::Total => 6,
             Column::P50
             | Column::P99
             | Column::Latency
@@ -268,7 +268,7 @@ impl Column {
             Column::Trend | Column::Threshold => 4,
             Column::P50 | Column::Latency | Column::State => 5,
             Column::Local => 6,
-            Column::Retransmitted | Column::Drops => 7,
+            Column::Retransmitted | Column::Losses => 7,
             Column::P99 | Column::Age | Column::Inode | Column::Total | Column::Uid => 8,
         }
     }

@@ -18,6 +18,7 @@ use mutex_stats::DropCount;
 use mutex_stats::Dropped;
 use mutex_stats::Fd;
 use mutex_stats::Header;
+use mutex_stats::HostQuality;
 use mutex_stats::Image;
 use mutex_stats::Latency;
 use mutex_stats::LatencyBuckets;
@@ -166,7 +167,8 @@ fn drops() -> Vec<Dropped> {
         name[..text.len()].copy_from_slice(text);
         Dropped { reason, packets, name, ..Dropped::default() }
     };
-    vec![drop(3, 1, b"NO_SOCKET"), drop(5, 1, b"TCP_CSUM"), drop(17, 2, b"")]
+    let purged = Dropped { discards: 1, ..drop(3, 1, b"QUEUE_PURGE") };
+    vec![purged, drop(5, 1, b"TCP_CSUM"), drop(17, 2, b"")]
 }
 
 /// An alert a scope. The second one was overwritten before them.
@@ -287,7 +289,7 @@ pub fn image() -> Image {
         connections: connections(&header),
         fds: fds(&header),
         latency: latency(),
-        quality: Quality { drops: 4, ..quality() },
+        quality: HostQuality { quality: Quality { drops: 4, ..quality() }, discards: 1 },
         drops: drops(),
         alerts: alerts(&header),
         closed: Totals { sent: traffic(5, 777), ..Totals::ZERO },

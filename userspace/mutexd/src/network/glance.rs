@@ -14,10 +14,10 @@ use mutex_stats::Dropped;
 use mutex_stats::Fd;
 use mutex_stats::Fields;
 use mutex_stats::Header;
+use mutex_stats::HostQuality;
 use mutex_stats::OwnedConnection;
 use mutex_stats::Owner;
 use mutex_stats::Part;
-use mutex_stats::Quality;
 use mutex_stats::Visitor;
 use mutex_stats::alert_message;
 use mutex_stats::command_text;
@@ -31,7 +31,7 @@ use serde_json::json;
 use super::best::Best;
 
 /// Fields of a connection that are shown.
-const FIELDS: [&str; 16] = [
+const FIELDS: [&str; 17] = [
     "id",
     "protocol",
     "state",
@@ -48,6 +48,7 @@ const FIELDS: [&str; 16] = [
     "latency_average_ns",
     "retransmitted_packets",
     "drops",
+    "losses",
 ];
 
 /// Takes an image.
@@ -59,7 +60,7 @@ pub struct Glance {
     processes: HashMap<(u32, [u8; 16]), Process>,
     /// Samples of the host's latency, by octave.
     latency: Vec<(u32, u64)>,
-    quality: Quality,
+    quality: HostQuality,
     drops: Vec<Dropped>,
     alerts: Vec<Alert>,
 }
@@ -85,7 +86,7 @@ impl Glance {
             owners: HashMap::new(),
             processes: HashMap::new(),
             latency: Vec::new(),
-            quality: Quality::default(),
+            quality: HostQuality::default(),
             drops: Vec::new(),
             alerts: Vec::new(),
         }
@@ -135,9 +136,10 @@ impl Glance {
             })
             .collect();
         let percentiles = &self.quality.latency;
-        self.drops.sort_by_key(|drop| std::cmp::Reverse(drop.packets));
+        self.drops.sort_by_key(|drop| std::cmp::Reverse((drop.losses(), drop.packets)));
         let drops = self.drops.iter().take(self.rows).map(|dropped| {
-            json!({ "reason": drop_name(dropped).unwrap_or_else(|| dropped.reason.to_string()), "packets": dropped.packets })
+            let reason = drop_name(dropped).unwrap_or_else(|| dropped.reason.to_string());
+            json!({ "reason": reason, "packets": dropped.packets, "losses": dropped.losses() })
         });
         let newest = self.alerts.iter().rev().take(self.rows).map(|alert| {
             json!({

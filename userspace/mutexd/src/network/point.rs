@@ -29,6 +29,7 @@ pub struct Point {
     pub retransmitted_packets_per_second: f64,
     pub drops_per_second: f64,
     pub errors_per_second: f64,
+    pub losses_per_second: f64,
 }
 
 /// All packets, whichever way they went.
@@ -37,7 +38,7 @@ const PACKETS: [&str; 4] =
 
 impl Point {
     /// The names of its members.
-    pub const NAMES: [&str; 16] = [
+    pub const NAMES: [&str; 17] = [
         "time_ns",
         "duration_ns",
         "connections_active",
@@ -54,6 +55,7 @@ impl Point {
         "retransmitted_packets_per_second",
         "drops_per_second",
         "errors_per_second",
+        "losses_per_second",
     ];
 
     /// What happened between the two.
@@ -89,6 +91,10 @@ impl Point {
                 "checksum_errors",
                 "failed_connects",
             ]),
+            losses_per_second: {
+                let key = if after.stats.get("losses").is_some() { "losses" } else { "drops" };
+                rate(&[key])
+            },
         }
     }
 }
@@ -120,14 +126,15 @@ mod tests {
         let before = sample("uptime_ns 1000000000\nsent_bytes 18446744073709551000\n", 7);
         // Two seconds of the kernel's, whatever the clock on the wall did.
         let after = sample(
-            "uptime_ns 3000000000\nsent_bytes 18446744073709551400\nresets 3\ndrops 1\n\
+            "uptime_ns 3000000000\nsent_bytes 18446744073709551400\nresets 3\ndrops 3\nlosses 1\n\
              connections_active 5\nsent_packets 3\nforwarded_received_packets 4\n",
             3,
         );
         let point = Point::between(&before, &after);
         assert!((point.sent_bytes_per_second - 200.0).abs() < 1e-9, "{point:?}");
         assert!((point.errors_per_second - 1.5).abs() < 1e-9, "{point:?}");
-        assert!((point.drops_per_second - 0.5).abs() < 1e-9, "{point:?}");
+        assert!((point.drops_per_second - 1.5).abs() < 1e-9, "{point:?}");
+        assert!((point.losses_per_second - 0.5).abs() < 1e-9, "{point:?}");
         assert_eq!((point.time_ns, point.connections_active), (3_000_000_000, 5));
         assert_eq!(point.duration_ns, 2_000_000_000);
         assert_eq!((point.sent_bytes, point.packets), (18_446_744_073_709_551_400, 7));

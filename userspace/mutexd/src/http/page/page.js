@@ -67,7 +67,7 @@ function tiles(last) {
     ["New connections", `${count(last.connections_per_second)}/s`, `${count(last.connections_total)} in all`],
     ["Sockets", count(last.fds_active)],
     ["Sent again", `${count(last.retransmitted_packets_per_second)}/s`],
-    ["Drops", `${count(last.drops_per_second)}/s`],
+    ["Losses", `${count(last.losses_per_second)}/s`],
     ["Errors", `${count(last.errors_per_second)}/s`],
   ];
   byId("tiles").replaceChildren(...shown.map(([name, value, total]) => {
@@ -130,7 +130,7 @@ function showPoints() {
   if (!points.length) return;
   tiles(points[points.length - 1]);
   plot(byId("bytes-plot"), ["received_bytes_per_second", "sent_bytes_per_second", "forwarded_bytes_per_second"], rate);
-  plot(byId("packets-plot"), ["packets_per_second", "retransmitted_packets_per_second", "drops_per_second"],
+  plot(byId("packets-plot"), ["packets_per_second", "retransmitted_packets_per_second", "losses_per_second"],
     (number) => `${count(number)}/s`);
 }
 
@@ -140,7 +140,7 @@ function showGlance(glance) {
   rows(byId("connection-rows"), glance.connections, (one) => [process(one), `${one.protocol} ${one.state}`,
     end(one.local_address, one.local_port), end(one.remote_address, one.remote_port), rate(one.rate_in), rate(one.rate_out),
     size(one.received_bytes), size(one.sent_bytes), duration(one.latency_average_ns), count(one.retransmitted_packets),
-    count(one.drops)], 4);
+    count(one.losses)], 4);
   const latency = glance.latency;
   byId("latency-words").textContent = latency.samples
     ? `Of ${count(latency.samples)} samples, half took at most ${duration(latency.p50_ns)}, 95 % at most ` +
@@ -155,7 +155,7 @@ function showGlance(glance) {
     return [duration(bucket.to_ns), bar, count(bucket.samples)];
   }, 2);
   list(byId("alert-list"), glance.alerts.map((alert) => worded(alert.severity, alert.message, alert.time_ns)));
-  list(byId("drop-list"), glance.drops.map((drop) => element("li", `${drop.reason}: ${count(drop.packets)} packets`)));
+  list(byId("drop-list"), glance.drops.map((drop) => element("li", `${drop.reason}: ${count(drop.losses)} lost, ${count(drop.packets - drop.losses)} discarded`)));
 }
 
 function list(place, items) {
