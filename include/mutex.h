@@ -30,6 +30,10 @@
  * and the three are equal when no packet passed during the copy. An image with
  * MUTEX_IMAGE_FILTERED has the same blocks; its totals are the whole host's.
  *
+ * /proc/mutex/stats shows the same numbers as text to a reader that has CAP_NET_ADMIN
+ * and is in the first network namespace. Others see `restricted 1`, what the module
+ * says of itself, and how many records their own network namespace uses.
+ *
  * Compatibility: a reader refuses another `version`. Within a version records
  * only grow at their end and new kinds of block may appear: a reader steps by
  * `record_size`, takes fields that are missing as zero, and skips kinds that it

@@ -157,7 +157,7 @@ impl Books {
         }
         let shelf = &mut *self.shelf.lock();
         sweeper.expire_fds(engine, pin, now, sweep, &mut shelf.readers);
-        engine.is_under_pressure()
+        engine.is_short_of_records()
     }
 }
 

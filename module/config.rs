@@ -15,6 +15,7 @@ use mutex_core::index::Bucket;
 use mutex_core::latency::pool_for;
 use mutex_core::latency::Octave;
 use mutex_core::quality::Quality;
+use mutex_core::shares;
 
 use crate::sys::host;
 use crate::sys::host::Parameters;
@@ -96,6 +97,8 @@ pub(crate) fn engine() -> Result<KBox<Engine<KernelMemory>>> {
             connection_buckets: Zeroed::new(connection_buckets)?,
             fds: Zeroed::new(fds)?,
             fd_buckets: Zeroed::new(fd_buckets)?,
+            shares: Zeroed::new(shares::SLOTS)?,
+            first_netns: host::first_netns(),
             alerts: Zeroed::new(alerts)?,
             cpus: PerCpu::new()?,
             system: Watchers::new(),

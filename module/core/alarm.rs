@@ -159,6 +159,20 @@ impl<M: Memory> Engine<M> {
         self.judge(pinned, &self.host.armed, &rule, value, now, |_| ());
     }
 
+    /// Judges how much of its share of the table a network namespace uses, by the host's rule about
+    /// the table.
+    pub(crate) fn judge_share(
+        &self,
+        pinned: &impl Pinned,
+        armed: &Armed,
+        netns: u32,
+        fill: u64,
+        now: u64,
+    ) {
+        let rule = self.config.rule(Scope::Global, Kind::TableFill);
+        self.judge(pinned, armed, &rule, fill, now, |alert| alert.netns = netns);
+    }
+
     fn name_connection(&self, alert: &mut mutex_alert, connection: &Connection) {
         let key = connection.key().parts();
         alert.subject = connection.id();

@@ -18,6 +18,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use crate::abi::*;
 use crate::names::severity_name;
 use crate::parse::protocol;
+use crate::shares::Limits;
 use crate::state::State;
 use crate::text::FORMAT;
 use crate::threshold::Kind;
@@ -205,6 +206,10 @@ settings! {
             "Packets that a window needs for its rates to be judged";
         "events_buffer" Events 4096 64..=65536,
             "Events that a new monitor can hold, a power of two";
+        "quota_netns" Percent 50 1..=100,
+            "Share of the connection table that one network namespace other than the first may use";
+        "quota_first_netns" Percent 25 0..=99,
+            "Share of the connection table that is for the first network namespace only";
     }
 }
 
@@ -218,6 +223,8 @@ const TIMEOUT_CLOSED: usize = 6;
 const TIMEOUT_FD: usize = 7;
 const MINIMUM_PACKETS: usize = LAST;
 const EVENTS_BUFFER: usize = LAST + 1;
+const QUOTA_NETNS: usize = LAST + 2;
+const QUOTA_FIRST_NETNS: usize = LAST + 3;
 
 impl Setting {
     /// The value in words: a name where it has names, else the number.
@@ -469,6 +476,11 @@ impl Config {
         self.value(EVENTS_BUFFER) as usize
     }
 
+    /// What network namespaces other than the first may use of a table of `size` records.
+    pub fn limits(&self, size: u32) -> Limits {
+        Limits::new(size, self.value(QUOTA_NETNS), self.value(QUOTA_FIRST_NETNS))
+    }
+
     /// The value of that key; a severity is its number.
     pub fn get(&self, key: &str) -> Option<u64> {
         SETTINGS.iter().position(|setting| setting.key == key).map(|place| self.value(place))
@@ -556,7 +568,7 @@ mod tests {
     fn the_table_is_as_the_getters_take_it() {
         let keys: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.key).collect();
         assert_eq!(keys.len(), COUNT);
-        assert_eq!(COUNT, 8 + 4 * 19 + 2);
+        assert_eq!(COUNT, 8 + 4 * 19 + 4);
         for setting in &SETTINGS {
             assert_eq!(setting.check(setting.default), Ok(setting.default), "{}", setting.key);
             assert!(setting.key.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase()));
@@ -572,6 +584,8 @@ mod tests {
             (TIMEOUT_FD, "timeout_fd"),
             (MINIMUM_PACKETS, "alert_minimum_packets"),
             (EVENTS_BUFFER, "events_buffer"),
+            (QUOTA_NETNS, "quota_netns"),
+            (QUOTA_FIRST_NETNS, "quota_first_netns"),
         ] {
             assert_eq!(SETTINGS[place].key, key);
         }
@@ -604,6 +618,7 @@ mod tests {
         assert_eq!(config.idle(58, State::TwoWay), 30 * NANOSECONDS);
         assert_eq!((config.closed(), config.fd()), (5 * NANOSECONDS, 60 * NANOSECONDS));
         assert_eq!((config.minimum_packets(), config.events_buffer()), (20, 4096));
+        assert_eq!(config.limits(1000), Limits { each: 500, all: 750 });
         for scope in Scope::ALL {
             for kind in Kind::ALL {
                 let fill = scope == Scope::Global && kind == Kind::TableFill;

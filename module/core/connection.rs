@@ -11,6 +11,7 @@ use crate::key::Key;
 use crate::parse::tcp_flag;
 use crate::parse::Signal;
 use crate::rate::Rates;
+use crate::shares::Share;
 use crate::state::State;
 use crate::sync::atomic::AtomicU32;
 use crate::sync::atomic::AtomicU64;
@@ -51,6 +52,9 @@ impl Meta {
     /// A FIN was received.
     pub const FIN_RECEIVED: Meta = Meta(1 << 19);
 
+    /// Where its [`Share`] begins: it takes the uppermost bits.
+    const SHARE: u32 = u32::BITS - Share::BITS;
+
     /// That state without flags.
     #[inline]
     pub fn new(state: State) -> Self {
@@ -79,6 +83,17 @@ impl Meta {
     #[inline]
     pub fn without(self, flags: Meta) -> Self {
         Meta(self.0 & !(flags.0 & !Self::STATE))
+    }
+
+    /// With what its record is charged to, which there is none of yet.
+    pub(crate) fn charged_to(self, share: Share) -> Self {
+        Meta(self.0 | share.number() << Self::SHARE)
+    }
+
+    /// What its record is charged to.
+    #[inline]
+    pub(crate) fn share(self) -> Share {
+        Share::from_number(self.0 >> Self::SHARE)
     }
 
     /// In another state.

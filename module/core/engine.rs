@@ -47,6 +47,9 @@ use crate::parse::Packet;
 use crate::parse::Signal;
 use crate::parse::Untracked;
 use crate::quality::Quality;
+use crate::shares;
+use crate::shares::Limits;
+use crate::shares::Shares;
 use crate::state;
 use crate::state::State;
 use crate::timing::TcpSocket;
@@ -63,6 +66,8 @@ pub trait Memory {
     type Octaves: Deref<Target = [Octave]>;
     /// Buckets, all zero at first.
     type Buckets: Deref<Target = [Bucket]>;
+    /// What namespaces use, all zero at first.
+    type Shares: Deref<Target = [shares::Slot]>;
     /// Room for alerts, all zero at first.
     type AlertSlots: Deref<Target = [alert::Slot]>;
     /// The CPUs' own parts, all zero at first.
@@ -230,6 +235,7 @@ pub struct Engine<M: Memory> {
     pub(crate) qualities: M::Qualities,
     pub(crate) octaves: Pool<M::Octaves>,
     index: Index<M::Buckets>,
+    pub(crate) shares: Shares<M::Shares>,
     secret: Secret,
     pub(crate) fds: Fds<M::Fds, M::Buckets>,
     pub(crate) cpus: M::Cpus,
@@ -269,6 +275,10 @@ pub struct Parts<M: Memory> {
     pub fds: M::Fds,
     /// As many as [`crate::index::buckets_for`] says.
     pub fd_buckets: M::Buckets,
+    /// [`shares::SLOTS`] of them.
+    pub shares: M::Shares,
+    /// Inode number of the first network namespace.
+    pub first_netns: u32,
     /// As many as alerts are kept, one at least.
     pub alerts: M::AlertSlots,
     /// One for each CPU.
@@ -293,6 +303,7 @@ impl<M: Memory> Engine<M> {
             + size_of_val(&*parts.connection_buckets)
             + size_of_val(&*parts.fds)
             + size_of_val(&*parts.fd_buckets)
+            + size_of_val(&*parts.shares)
             + size_of_val(&*parts.alerts)
             + parts.cpus.bytes();
         let secret = Secret::new(parts.random);
@@ -301,6 +312,7 @@ impl<M: Memory> Engine<M> {
             qualities: parts.qualities,
             octaves: Pool::new(parts.octaves),
             index: Index::new(parts.connection_buckets)?,
+            shares: Shares::new(parts.shares, parts.first_netns)?,
             secret,
             fds: Fds::new(parts.fds, parts.fd_buckets, secret)?,
             alerts: Alerts::new(parts.alerts)?,
@@ -468,10 +480,17 @@ impl<M: Memory> Engine<M> {
         hash: u64,
         gone: Option<u32>,
     ) -> Result<(Known<'_>, bool), Untracked> {
-        let number = self.connections.take().ok_or(Untracked::TableFull)?;
-        let connection = self.connections.get(number).ok_or(Untracked::TableFull)?;
+        let (netns, limits) = (buffer.netns, self.limits());
+        let share = self.shares.charge(pinned, netns, self.hash_of_netns(netns), limits);
+        let share = share.ok_or(Untracked::Quota)?;
+        let taken = self.connections.take();
+        let Some((number, connection)) = taken.and_then(|n| Some((n, self.connections.get(n)?)))
+        else {
+            self.shares.give_back(share);
+            return Err(Untracked::TableFull);
+        };
         let (state, adopted) = state::first(packet.signal, buffer.direction.is_sent());
-        let mut meta = Meta::new(state);
+        let mut meta = Meta::new(state).charged_to(share);
         if adopted {
             meta = meta.with(Meta::ADOPTED);
         }
@@ -484,13 +503,15 @@ impl<M: Memory> Engine<M> {
         }
         connection.follow_fin(state, packet.signal, buffer.direction.is_sent());
 
-        let locked = self.index.lock(pinned, hash).ok_or(Untracked::TableFull)?;
+        let Some(locked) = self.index.lock(pinned, hash) else {
+            self.give_back(number, connection);
+            return Err(Untracked::TableFull);
+        };
         let standing = self.find(key, hash);
         let published = match standing {
             Some(known) if Some(known.record) != gone => {
                 drop(locked);
-                connection.clear();
-                self.connections.give_back(number);
+                self.give_back(number, connection);
                 return Ok((known, false));
             }
             standing => {
@@ -522,6 +543,29 @@ impl<M: Memory> Engine<M> {
             self.end(pinned, number, connection, flags, buffer.now);
         }
         Ok((Known { record: number, connection, turned: false }, true))
+    }
+
+    /// Makes a record free again. The caller is the only one who knows it.
+    pub(crate) fn give_back(&self, number: u32, connection: &Connection) {
+        let share = connection.meta().share();
+        connection.clear();
+        self.connections.give_back(number);
+        self.shares.give_back(share);
+    }
+
+    /// What network namespaces may use.
+    pub(crate) fn limits(&self) -> Limits {
+        self.config.limits(self.connections.size())
+    }
+
+    fn hash_of_netns(&self, netns: u32) -> u64 {
+        self.secret.hash(&[netns.into(), 1])
+    }
+
+    /// The records that a network namespace other than the first uses, and those that it may use.
+    pub fn share_of(&self, netns: u32) -> Option<(u32, u32)> {
+        let used = self.shares.used_by(netns, self.hash_of_netns(netns))?;
+        Some((used, self.limits().each))
     }
 
     #[inline(always)]
@@ -829,6 +873,11 @@ impl<M: Memory> Engine<M> {
         self.connections.used() >= size - size / 8
     }
 
+    /// Whether records are scarce, of the table or of what a network namespace may use of it.
+    pub fn is_short_of_records(&self) -> bool {
+        self.is_under_pressure() || self.shares.is_any_pressed(self.limits())
+    }
+
     /// The sum of the CPUs' totals.
     pub fn totals(&self) -> Totals {
         let mut sum = Totals::ZERO;
@@ -841,6 +890,25 @@ impl<M: Memory> Engine<M> {
         let mut sum = Totals::ZERO;
         self.cpus.for_each(|cpu| sum.add(&cpu.untracked.get(reason)));
         sum
+    }
+
+    /// Memory a connection, its share of the index included.
+    fn connection_bytes(&self) -> u64 {
+        let records = size_of_val(self.connections.records())
+            + size_of_val(&*self.qualities)
+            + self.octaves.bytes();
+        let bytes = records as u64 + self.index.bytes() as u64;
+        bytes.div_ceil(u64::from(self.connections.size()).max(1))
+    }
+
+    /// What everybody may know: it says nothing of what anybody does.
+    pub fn facts(&self, now: u64) -> [(&'static str, u64); 4] {
+        [
+            ("uptime_ns", now.saturating_sub(self.loaded_at)),
+            ("table_size", self.connections.size().into()),
+            ("fd_table_size", self.fds.arena().size().into()),
+            ("connection_bytes", self.connection_bytes()),
+        ]
     }
 
     /// Everything else that can be said in one number.
@@ -875,11 +943,7 @@ impl<M: Memory> Engine<M> {
         status.fd_table_used = fds.used().into();
         status.fd_table_high_water = fds.high_water().into();
         status.memory_bytes = self.bytes;
-        let records = size_of_val(self.connections.records())
-            + size_of_val(&*self.qualities)
-            + self.octaves.bytes();
-        let bytes = records as u64 + self.index.bytes() as u64;
-        status.connection_bytes = bytes.div_ceil(status.table_size.max(1));
+        status.connection_bytes = self.connection_bytes();
         (status.monitors, status.events_produced, status.events_lost) = self.system.watchers();
         status.packet_monitors = self.system.packet_watchers();
         status.alerts_raised = self.alerts.raised();

@@ -28,6 +28,8 @@ use crate::threshold::Kind;
 #[derive(Debug, Default)]
 pub struct Host {
     pub(crate) armed: Armed,
+    /// For the fill of the share of the namespace that uses most of its own.
+    share_armed: Armed,
     closed_at: AtomicU64,
     at: Sums,
     rate_in: AtomicU64,
@@ -122,6 +124,9 @@ impl<M: Memory> Engine<M> {
         let (used, size) = (self.connections.used(), self.connections.size());
         let fill = u64::from(used) * 10_000 / u64::from(size.max(1));
         self.judge_host(&pinned, Kind::TableFill, fill, now);
+        let (netns, used) = self.shares.largest().unwrap_or((0, 0));
+        let fill = u64::from(used) * 10_000 / u64::from(self.limits().each);
+        self.judge_share(&pinned, &host.share_armed, netns, fill, now);
     }
 
     /// The latency of the whole host, without its histogram.

@@ -81,6 +81,7 @@ impl Ledger {
             received: connection.received.copy().traffic,
         };
         self.closed.add(&settled.totals);
+        let share = connection.meta().share();
         if engine.system.is_watched() {
             engine.announce(MUTEX_EVENT_END, record, connection, now);
         }
@@ -95,6 +96,7 @@ impl Ledger {
             }
         }
         engine.connections().give_back(record);
+        engine.shares.give_back(share);
         true
     }
 }
@@ -117,6 +119,18 @@ impl Queue {
             None => self.first = record + 1,
         }
         self.last = record + 1;
+    }
+
+    /// Puts what is in another queue before what is in this one.
+    fn prepend<M: Memory>(&mut self, engine: &Engine<M>, other: Queue) {
+        let Some(last) = other.last.checked_sub(1).and_then(|n| engine.connections().get(n)) else {
+            return;
+        };
+        last.next().store(self.first, Relaxed);
+        self.first = other.first;
+        if self.last == 0 {
+            self.last = other.last;
+        }
     }
 
     fn peek(&self) -> Option<u32> {
@@ -203,19 +217,25 @@ impl Sweeper {
         let mut limbo = Limbo::default();
         let mut kept = Queue::default();
         let urgent = engine.is_under_pressure();
+        let limits = engine.limits();
+        // Then those of the namespace that is short of records are needed, wherever they stand.
+        let short = engine.shares.is_any_pressed(limits);
+        let mut looked = 0;
         while let Some(record) = self.shown.peek() {
+            looked += 1;
             let Some(connection) = engine.connections().get(record) else {
                 break;
             };
             let take = match sweep {
                 Sweep::Gone => connection.meta().has(Meta::NETNS_GONE),
-                Sweep::Due(_) => {
+                Sweep::Due(records) => {
                     let shown = now.saturating_sub(connection.ended_at());
-                    if !urgent && shown < engine.config().closed() {
+                    let is_due = urgent || shown >= engine.config().closed();
+                    if !is_due && (!short || looked > records) {
                         // The rest ended later.
                         break;
                     }
-                    true
+                    is_due || engine.shares.is_pressed(connection.meta().share(), limits)
                 }
             };
             self.shown.pop(engine);
@@ -228,9 +248,7 @@ impl Sweeper {
                 kept.push(engine, record);
             }
         }
-        if sweep == Sweep::Gone {
-            self.shown = kept;
-        }
+        self.shown.prepend(engine, kept);
         limbo
     }
 
@@ -243,6 +261,8 @@ impl Sweeper {
     ) {
         let start = self.next_connection;
         let scarce = engine.is_under_pressure();
+        let limits = engine.limits();
+        let short = engine.shares.is_any_pressed(limits);
         let mut looked = 0;
         for (number, connection) in engine.connections().ever_used(start).take(records as usize) {
             looked += 1;
@@ -276,7 +296,10 @@ impl Sweeper {
             let idle = now.saturating_sub(connection.last_seen());
             if idle >= timeout {
                 engine.end(&pin(), number, connection, Meta::TIMED_OUT, now);
-            } else if scarce && state.is_unanswered() && idle >= timeout / EARLIER {
+            } else if state.is_unanswered()
+                && idle >= timeout / EARLIER
+                && (scarce || short && engine.shares.is_pressed(meta.share(), limits))
+            {
                 let pinned = pin();
                 pinned.cpu().early.add(1);
                 engine.end(&pinned, number, connection, Meta::TIMED_OUT, now);

@@ -47,6 +47,7 @@ pub mod quality;
 pub mod rate;
 pub mod report;
 pub mod seqlock;
+pub mod shares;
 pub mod snapshot;
 pub mod state;
 pub mod sync;

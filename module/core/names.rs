@@ -144,6 +144,7 @@ impl Untracked {
             Untracked::Truncated => "truncated",
             Untracked::InvalidHeader => "invalid_header",
             Untracked::Policy => "policy",
+            Untracked::Quota => "quota",
         }
     }
 }

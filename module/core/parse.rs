@@ -41,17 +41,20 @@ pub enum Untracked {
     InvalidHeader = 4,
     /// The configuration leaves it out.
     Policy = 5,
+    /// Its network namespace has used its share of the table.
+    Quota = 6,
 }
 
 impl Untracked {
     /// Every reason, in the order of its number.
-    pub const ALL: [Untracked; 6] = [
+    pub const ALL: [Untracked; 7] = [
         Untracked::TableFull,
         Untracked::Allocation,
         Untracked::Fragment,
         Untracked::Truncated,
         Untracked::InvalidHeader,
         Untracked::Policy,
+        Untracked::Quota,
     ];
 }
 

@@ -166,6 +166,9 @@ impl fmt::Display for Command<'_> {
     }
 }
 
+/// How many of the reasons of untracked packets come with the traffic: the others are newer.
+const REASONS_WITH_TRAFFIC: usize = 6;
+
 /// How many of [`status_fields`] come before the traffic in `stats`: the others are newer.
 const STATUS_BEFORE_TRAFFIC: usize = 17;
 
@@ -233,12 +236,15 @@ pub fn stats(
     for (direction, traffic) in closed.fields() {
         traffic_lines(out, "closed_", direction, traffic)?;
     }
-    for reason in Untracked::ALL {
+    let untracked_lines = |out: &mut _, reason: &Untracked| {
         let mut sum = Traffic::ZERO;
-        for (_, traffic) in untracked(reason).fields() {
+        for (_, traffic) in untracked(*reason).fields() {
             sum.add(traffic);
         }
-        traffic_lines(out, "untracked_", reason.name(), &sum)?;
+        traffic_lines(out, "untracked_", reason.name(), &sum)
+    };
+    for reason in Untracked::ALL.iter().take(REASONS_WITH_TRAFFIC) {
+        untracked_lines(out, reason)?;
     }
     for (key, value) in status.iter().take(STATUS_BEFORE_QUALITY).skip(STATUS_BEFORE_TRAFFIC) {
         writeln!(out, "{key} {value}")?;
@@ -257,6 +263,28 @@ pub fn stats(
     }
     writeln!(out, "losses {}", quality.losses())?;
     writeln!(out, "discards {}", quality.discards)?;
+    for reason in Untracked::ALL.iter().skip(REASONS_WITH_TRAFFIC) {
+        untracked_lines(out, reason)?;
+    }
+    Ok(())
+}
+
+/// Writes what `stats` says to a process that may not see numbers of the whole host: the module's
+/// own, and of its network namespace how many records it uses and may use, where it has a quota.
+pub fn restricted_stats(
+    out: &mut impl Write,
+    facts: &[(&'static str, u64)],
+    share: Option<(u32, u32)>,
+) -> fmt::Result {
+    writeln!(out, "format {FORMAT}")?;
+    for (key, value) in facts {
+        writeln!(out, "{key} {value}")?;
+    }
+    writeln!(out, "restricted 1")?;
+    if let Some((used, limit)) = share {
+        writeln!(out, "netns_records {used}")?;
+        writeln!(out, "netns_records_limit {limit}")?;
+    }
     Ok(())
 }
 
@@ -576,6 +604,7 @@ impl fmt::Display for Subject<'_> {
                 write!(f, "fd {}", alert.subject)?;
                 owner(f, " (", ")")
             }
+            _ if alert.netns != 0 => write!(f, "network namespace {}", alert.netns),
             _ => f.write_str("this host"),
         }
     }
@@ -604,6 +633,10 @@ impl fmt::Display for Message<'_> {
             MUTEX_ALERT_BANDWIDTH_OUT => {
                 ("bandwidth out", "shape what it sends, or raise the threshold if this is usual")
             }
+            MUTEX_ALERT_TABLE_FILL if alert.netns != 0 => (
+                "use of its share of the connection table",
+                "find what floods it, or raise quota_netns before its packets go untracked",
+            ),
             MUTEX_ALERT_TABLE_FILL => (
                 "use of the connection table",
                 "raise max_connections or shorten the timeouts before packets go untracked",
@@ -729,8 +762,25 @@ mod tests {
         assert!(old.is_some(), "{text}");
         assert!(text.contains("\nevents_lost 3\nlatency_samples 0\n"), "{text}");
         let end = "\npeak_out 6\ndrop_tcp_csum 5\nloss_tcp_csum 3\ndiscard_tcp_csum 2\n\
-                   packet_monitors 1\nlosses 3\ndiscards 2\n";
+                   packet_monitors 1\nlosses 3\ndiscards 2\nuntracked_quota_packets 0\n\
+                   untracked_quota_buffers 0\nuntracked_quota_bytes 0\n\
+                   untracked_quota_payload 0\n";
         assert!(text.ends_with(end), "{text}");
+    }
+
+    #[test]
+    fn restricted_stats_are_of_the_module_and_of_the_readers_namespace() {
+        let mut text = String::new();
+        restricted_stats(&mut text, &[("uptime_ns", 5), ("table_size", 16)], Some((3, 8)))
+            .expect("a string takes everything");
+        assert_eq!(
+            text,
+            "format 1\nuptime_ns 5\ntable_size 16\nrestricted 1\nnetns_records 3\n\
+             netns_records_limit 8\n"
+        );
+        text.clear();
+        restricted_stats(&mut text, &[], None).expect("a string takes everything");
+        assert_eq!(text, "format 1\nrestricted 1\n");
     }
 
     #[test]
@@ -820,6 +870,24 @@ mod tests {
             "4 0 critical table_fill global 0 0 - - 0 - 0 0 - 9000 9125 use of the connection table \
              91.25 % of this host is at or over its threshold of 90 %; raise max_connections or \
              shorten the timeouts before packets go untracked\n"
+        );
+    }
+
+    #[test]
+    fn a_table_fill_alert_with_a_namespace_is_about_its_share() {
+        let fill = mutex_alert {
+            threshold: 9000,
+            value: 9125,
+            netns: 4_026_532_259,
+            kind: MUTEX_ALERT_TABLE_FILL as u8,
+            scope: MUTEX_SCOPE_GLOBAL as u8,
+            ..Default::default()
+        };
+        assert_eq!(
+            Message(&fill).to_string(),
+            "use of its share of the connection table 91.25 % of network namespace 4026532259 is at \
+             or over its threshold of 90 %; find what floods it, or raise quota_netns before its \
+             packets go untracked"
         );
     }
 

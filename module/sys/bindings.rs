@@ -562,6 +562,12 @@ unsafe extern "C" {
     pub fn mutex_reader_netns(netns: *mut __u32) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
+    pub fn mutex_may_see_host() -> bool;
+}
+unsafe extern "C" {
+    pub fn mutex_first_netns() -> __u32;
+}
+unsafe extern "C" {
     pub fn mutex_memory_allocate(bytes: __u64) -> *mut ::core::ffi::c_void;
 }
 unsafe extern "C" {

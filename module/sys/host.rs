@@ -86,6 +86,12 @@ pub(crate) fn reader_netns() -> (u32, bool) {
     (netns, is_first != 0)
 }
 
+/// The inode number of the first network namespace.
+pub(crate) fn first_netns() -> u32 {
+    // SAFETY: May be called anywhere.
+    unsafe { bindings::mutex_first_netns() }
+}
+
 /// A process.
 #[derive(Clone, Copy)]
 pub(crate) struct Process {

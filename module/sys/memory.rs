@@ -16,6 +16,7 @@ use mutex_core::index::Bucket;
 use mutex_core::latency::Octave;
 use mutex_core::monitor;
 use mutex_core::quality::Quality;
+use mutex_core::shares;
 
 use super::bindings;
 use super::percpu::PerCpu;
@@ -36,6 +37,8 @@ unsafe impl Zeroable for Fd {}
 unsafe impl Zeroable for Bucket {}
 // SAFETY: Integers and atomic integers only.
 unsafe impl Zeroable for Quality {}
+// SAFETY: It is an atomic integer.
+unsafe impl Zeroable for shares::Slot {}
 // SAFETY: Integers and atomic integers only.
 unsafe impl Zeroable for Octave {}
 // SAFETY: Integers and atomic integers only.
@@ -124,6 +127,7 @@ impl Memory for KernelMemory {
     type Octaves = Zeroed<Octave>;
     type Fds = Zeroed<Fd>;
     type Buckets = Zeroed<Bucket>;
+    type Shares = Zeroed<shares::Slot>;
     type AlertSlots = Zeroed<alert::Slot>;
     type Cpus = PerCpu;
     type System = Watchers;

@@ -263,6 +263,13 @@ __u64 mutex_page_size(void);
 /* The current process's network namespace; returns whether it is the first. */
 int mutex_reader_netns(__u32 *netns);
 
+/* Whether the current process may see numbers of the whole host: it is in the first network
+ * namespace and has CAP_NET_ADMIN in the first user namespace. */
+bool mutex_may_see_host(void);
+
+/* The inode number of the first network namespace. */
+__u32 mutex_first_netns(void);
+
 /* Memory, all zero, page-aligned; NULL if there is none. */
 void *mutex_memory_allocate(__u64 bytes);
 void mutex_memory_free(void *memory);

@@ -38,6 +38,8 @@ def documented():
         keys[f"alert_{rule}_interval"] = (10, 0, DAY)
     keys["alert_minimum_packets"] = (20, 1, 1_000_000)
     keys["events_buffer"] = (4096, 64, 65536)
+    keys["quota_netns"] = (50, 1, 100)
+    keys["quota_first_netns"] = (25, 0, 99)
     return keys
 
 

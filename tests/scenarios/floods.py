@@ -58,6 +58,7 @@ def collisions(world):
     time.sleep(3)
     for pattern in PATTERNS:
         module.load(max_connections=RECORDS, timeout_one_way=3600, timeout_closed=3600)
+        module.lift_quotas()
         before = world.counted()["received"][0]
         began = time.monotonic()
         sent = int(world.flood(pattern, FLOWS, 0, 1).communicate()[0])
@@ -216,6 +217,7 @@ def main():
     # Nobody makes room.
     module.load(max_connections=SIZE, timeout_closed=2,
                 **dict.fromkeys(("timeout_one_way", "timeout_tcp_opening", "timeout_tcp_closing", "timeout_icmp"), 36000))
+    module.lift_quotas()
     for host in (*world.hosts, net.Namespace()):
         host.sh("nft", "reset", "counters")
     held = Held(world)

@@ -51,6 +51,7 @@ def main():
         net.count(host)
     module.load(max_connections=SIZE, max_fds=SIZE, timeout_one_way=20, timeout_two_way=3600,
                 timeout_closed=3, timeout_fd=2, timeout_tcp_closing=3600)
+    module.lift_quotas()
     net.up(a, "va")
     net.up(b, "vb")
 

@@ -45,7 +45,9 @@ use mutex_core::ledger::Settled;
 use mutex_core::ledger::Sweep;
 use mutex_core::ledger::Sweeper;
 use mutex_core::parse::Family;
+use mutex_core::parse::Untracked;
 use mutex_core::quality::Quality;
+use mutex_core::shares;
 use mutex_core::snapshot::Cursor;
 use mutex_core::snapshot::Image;
 use mutex_core::snapshot::Moment;
@@ -103,6 +105,7 @@ impl Memory for Host {
     type Octaves = Vec<Octave>;
     type Fds = Vec<Fd>;
     type Buckets = Vec<Bucket>;
+    type Shares = Vec<shares::Slot>;
     type AlertSlots = Vec<alert::Slot>;
     type Cpus = HostCpus;
     type System = Unwatched;
@@ -151,6 +154,8 @@ impl Books {
             connection_buckets: many(buckets_for(connections)),
             fds: many(fds as usize),
             fd_buckets: many(buckets_for(fds)),
+            shares: many(shares::SLOTS),
+            first_netns: NETNS,
             alerts: many(100),
             cpus: HostCpus(many(cpus)),
             system: Unwatched,
@@ -181,7 +186,7 @@ impl Books {
             bytes: &bytes,
             length: packet.length(),
             segments: packet.segments,
-            netns: NETNS,
+            netns: packet.netns(),
             interface: 3,
             l3mdev: 0,
             now,
@@ -361,6 +366,11 @@ struct TestPacket {
 }
 
 impl TestPacket {
+    /// Half of the flows of [`any_step`] are in another namespace than the first.
+    fn netns(&self) -> u32 {
+        NETNS + u32::from(self.flow >= 20)
+    }
+
     fn length(&self) -> u32 {
         20 + if self.tcp_flags.is_some() { 20 } else { 8 } + u32::from(self.payload)
     }
@@ -540,11 +550,82 @@ proptest! {
         }
         prop_assert_eq!(books.engine.connections().used(), 0);
         prop_assert_eq!(books.engine.fds().arena().used(), 0);
+        prop_assert!(books.engine.share_of(NETNS + 1).is_none_or(|(used, _)| used == 0));
         let status = books.engine.status(now);
         prop_assert_eq!(status.connections_active, 0);
         prop_assert_eq!(status.fds_active, 0);
         prop_assert_eq!(status.connections_total, status.connections_closed);
     }
+}
+
+/// A namespace that floods gets its share of the table. The rest of its packets is untracked for
+/// that reason, and others, the first namespace above all, have their records.
+#[test]
+fn a_namespace_that_floods_has_its_share_and_no_more() {
+    let books = Books::new(64, 16, 1);
+    let send = |flow, now| {
+        let packet = TestPacket {
+            flow,
+            direction: Direction::Sent,
+            reply: false,
+            tcp_flags: None,
+            payload: 10,
+            segments: None,
+            broken: false,
+        };
+        books.count(0, &packet, now);
+    };
+    (20..120).for_each(|flow| send(flow, SECOND));
+    let of = |netns: u32| {
+        books.read().connections.iter().filter(|connection| connection.netns == netns).count()
+    };
+    let packets = |reason| books.engine.untracked(reason).sent.packets;
+    assert_eq!((of(NETNS + 1), of(NETNS)), (32, 0), "half of the table");
+    assert_eq!((packets(Untracked::Quota), packets(Untracked::TableFull)), (68, 0));
+    assert_eq!(books.engine.share_of(NETNS + 1), Some((32, 32)));
+    assert_eq!(books.engine.share_of(NETNS), None);
+    assert!(books.engine.is_short_of_records() && !books.engine.is_under_pressure());
+    (0..20).for_each(|flow| send(flow, SECOND));
+    assert_eq!((of(NETNS + 1), of(NETNS)), (32, 20));
+    // What it has goes on.
+    (20..120).for_each(|flow| send(flow, 2 * SECOND));
+    assert_eq!(packets(Untracked::Quota), 136);
+    books.read().assert_at_rest();
+
+    // Unanswered ones end after an eighth of their timeout of 5 s where records are scarce, and only
+    // those of the namespace that has no more; and they are not shown for the usual 2 s.
+    books.sweep(0, Sweep::Due(1000), 3 * SECOND);
+    assert_eq!((of(NETNS + 1), of(NETNS)), (0, 20));
+    assert_eq!(books.engine.share_of(NETNS + 1), Some((0, 32)));
+    (20..40).for_each(|flow| send(flow, 3 * SECOND));
+    assert_eq!((of(NETNS + 1), packets(Untracked::Quota)), (20, 136));
+    books.read().assert_at_rest();
+}
+
+/// The host's alert about its table is raised for a namespace's share, too, and names it.
+#[test]
+fn the_alert_about_a_share_names_its_namespace() {
+    let books = Books::new(64, 16, 1);
+    let packet = |flow| TestPacket {
+        flow,
+        direction: Direction::Sent,
+        reply: false,
+        tcp_flags: None,
+        payload: 10,
+        segments: None,
+        broken: false,
+    };
+    books.engine.close_host_window(|| books.pin(0), SECOND);
+    (20..48).for_each(|flow| books.count(0, &packet(flow), SECOND));
+    books.engine.close_host_window(|| books.pin(0), 2 * SECOND);
+    assert_eq!(books.engine.alerts().raised(), 0, "28 of 32 are less than 90 percent");
+    (48..49).for_each(|flow| books.count(0, &packet(flow), 2 * SECOND));
+    books.engine.close_host_window(|| books.pin(0), 3 * SECOND);
+    let alert = books.engine.alert_from(0).expect("29 of 32 are more");
+    assert_eq!((u32::from(alert.kind), alert.netns), (MUTEX_ALERT_TABLE_FILL, NETNS + 1));
+    assert_eq!((u32::from(alert.scope), alert.subject, alert.value), (MUTEX_SCOPE_GLOBAL, 0, 9062));
+    books.engine.close_host_window(|| books.pin(0), 4 * SECOND);
+    assert_eq!(books.engine.alerts().raised(), 1);
 }
 
 /// What is left over of a connection that is gone must not be held for one that is established.

@@ -153,6 +153,9 @@ def bpf_hash():
 @contextlib.contextmanager
 def mutex(table=TABLE, file="/work/mutex.ko"):
     run("insmod", file, f"max_connections={table}", "timeout_one_way=36000", "timeout_two_way=36000")
+    # Senders and receivers are in namespaces of their own, and may fill the table.
+    with open("/proc/mutex/config", "w") as file:
+        file.write("quota_netns 100\nquota_first_netns 0\n")
     yield {}
     run("rmmod", "mutex")
 

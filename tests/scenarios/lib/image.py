@@ -19,7 +19,7 @@ LATENCY, QUALITY, DROP, ALERT = range(9, 13)
 ORDER = [STATUS, TOTALS_BEFORE, CONNECTION, FD, LATENCY, QUALITY, DROP, ALERT, CLOSED, UNTRACKED,
          TOTALS_AFTER, END]
 LISTS = (CONNECTION, FD, LATENCY, DROP, ALERT)
-REASONS = ["table_full", "allocation", "fragment", "truncated", "invalid_header", "policy"]
+REASONS = ["table_full", "allocation", "fragment", "truncated", "invalid_header", "policy", "quota"]
 STATES = {
     1: "established", 2: "syn-sent", 3: "syn-recv", 4: "fin-wait-1", 5: "fin-wait-2",
     6: "time-wait", 7: "closed", 8: "close-wait", 9: "last-ack", 11: "closing",
@@ -166,7 +166,7 @@ class Alert:
             self.remote = address(self.family, remote)
         elif any(local + remote) or self.local_port or self.remote_port:
             raise Bad(f"an alert about {self.scope} has addresses")
-        if self.scope == "global" and (self.subject or self.family or self.netns):
+        if self.scope == "global" and (self.subject or self.family or self.netns and self.kind != "table_fill"):
             raise Bad(f"an alert about the host names {self.subject}, family {self.family}, netns {self.netns}")
         if self.scope != "global" and (not self.subject or self.kind == "table_fill"):
             raise Bad(f"an alert about {self.scope} {self.subject} of kind {self.kind}")

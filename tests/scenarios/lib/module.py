@@ -34,6 +34,12 @@ def load(file=FILE, **parameters):
         raise SystemExit(f"FAIL insmod: {done.stderr}{kernel_log(20)}")
 
 
+def lift_quotas():
+    """Lets each network namespace fill the whole table."""
+    with open(f"{PROC}/config", "w") as file:
+        file.write("quota_netns 100\nquota_first_netns 0\n")
+
+
 def unload():
     """Takes the module out again."""
     done = subprocess.run(["rmmod", "mutex"], capture_output=True, text=True)

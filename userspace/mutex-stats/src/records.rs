@@ -149,7 +149,8 @@ mod tests {
     fn reasons_have_the_names_of_the_kernels_text() {
         assert_eq!(ReasonName(0).to_string(), "table_full");
         assert_eq!(ReasonName(5).to_string(), "policy");
-        assert_eq!(ReasonName(6).to_string(), "reason_6");
+        assert_eq!(ReasonName(6).to_string(), "quota");
+        assert_eq!(ReasonName(7).to_string(), "reason_7");
     }
 
     #[test]

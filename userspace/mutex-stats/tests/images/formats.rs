@@ -219,7 +219,7 @@ fn sums_of_host(image: &Image) -> BTreeMap<String, u64> {
             sums.insert(format!("mutex_closed_{name}_total{{direction=\"{direction}\"}}"), value);
         }
     }
-    for reason in 0..6 {
+    for reason in 0..7 {
         let of_reason = || image.untracked.iter().filter(|record| record.reason == reason);
         for (place, counter) in COUNTERS.into_iter().enumerate() {
             let value = of_reason()
@@ -656,7 +656,7 @@ fn csv_is_as_the_standard_has_it() {
     assert!(status.starts_with("key,value\r\nschema_version,1\r\ntime_ns,0\r\n"), "{status}");
     let totals = String::from_utf8(csv_bytes(&bytes, Table::Totals)).expect("CSV is text");
     let lines: Vec<_> = totals.split("\r\n").collect();
-    assert_eq!(lines.len(), 1 + 4 * (3 + 6) + 1);
+    assert_eq!(lines.len(), 1 + 4 * (3 + 7) + 1);
     assert_eq!(lines[0], "which,direction,packets,buffers,bytes,payload");
     assert!(lines[9].starts_with("untracked table_full,sent,"), "{}", lines[9]);
 }

@@ -23,6 +23,7 @@ use mutex_core::latency::Octave;
 use mutex_core::ledger::Ledger;
 use mutex_core::parse::Family;
 use mutex_core::quality::Quality;
+use mutex_core::shares;
 use mutex_core::snapshot;
 use mutex_core::snapshot::BLOCK_BYTES;
 use mutex_core::snapshot::Cursor;
@@ -62,6 +63,7 @@ impl Memory for Host {
     type Octaves = Vec<Octave>;
     type Fds = Vec<Fd>;
     type Buckets = Vec<Bucket>;
+    type Shares = Vec<shares::Slot>;
     type AlertSlots = Vec<alert::Slot>;
     type Cpus = OneCpu;
     type System = Unwatched;
@@ -80,6 +82,8 @@ fn engine() -> Engine<Host> {
         connection_buckets: many(buckets_for(128)),
         fds: many(128),
         fd_buckets: many(buckets_for(128)),
+        shares: many(shares::SLOTS),
+        first_netns: 7,
         alerts: many(100),
         cpus: OneCpu::default(),
         system: Unwatched,
@@ -141,7 +145,7 @@ fn nothing_has_happened() {
     let bytes = image(&engine(), true);
     let image = Image::read(bytes.as_slice()).expect("the kernel writes whole images");
     assert!(image.connections.is_empty() && image.fds.is_empty());
-    assert_eq!(image.untracked.len(), 6);
+    assert_eq!(image.untracked.len(), 7);
     assert_eq!(image.status.table_size, 128);
     assert_eq!((image.header.time_ns, image.header.boottime_ns), (1010, 10));
     assert!(mutex_stats::is_filtered(&image.header));
