@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! /proc/mutex/stats: the global counters.
+//! /proc/mutex/stats: the global counters, for those who may see numbers of the whole host. Packet
+//! counts and drop reasons of others are a side channel, so everybody else is shown what the module
+//! says of itself, and what their own network namespace uses.
 
 use core::fmt;
 use core::fmt::Write;
@@ -16,7 +18,11 @@ use crate::sys::probes;
 use crate::sys::proc::Line;
 use crate::sys::proc::TextFile;
 
-pub(super) struct Stats(Arc<Books>);
+pub(super) struct Stats {
+    books: Arc<Books>,
+    /// The reader's network namespace, if it may not see the whole host.
+    restricted: Option<u32>,
+}
 
 impl TextFile for Stats {
     type Context = Books;
@@ -24,7 +30,8 @@ impl TextFile for Stats {
     const MODE: u16 = 0o444;
 
     fn open(books: Arc<Books>) -> Result<Self> {
-        Ok(Stats(books))
+        let restricted = (!host::may_see_host()).then(|| host::reader_netns().0);
+        Ok(Stats { books, restricted })
     }
 
     fn seek(&mut self, position: u64) -> Option<u64> {
@@ -32,13 +39,18 @@ impl TextFile for Stats {
     }
 
     fn show(&mut self, _position: u64, out: &mut Line<'_>) -> fmt::Result {
-        let engine = self.0.engine();
-        let closed = self.0.with_shelf(|shelf| *shelf.ledger.closed());
-        let status = engine.status(host::moment().boot);
-        let untracked = |reason| engine.untracked(reason);
-        let quality = engine.host_quality();
-        let drops = (0..DropCounter::REASONS as u32).filter_map(|reason| engine.drops(reason));
-        text::stats(out, &status, &engine.totals(), &closed, untracked, &quality, drops)?;
+        let engine = self.books.engine();
+        let now = host::moment().boot;
+        if let Some(netns) = self.restricted {
+            text::restricted_stats(out, &engine.facts(now), engine.share_of(netns))?;
+        } else {
+            let closed = self.books.with_shelf(|shelf| *shelf.ledger.closed());
+            let status = engine.status(now);
+            let untracked = |reason| engine.untracked(reason);
+            let quality = engine.host_quality();
+            let drops = (0..DropCounter::REASONS as u32).filter_map(|reason| engine.drops(reason));
+            text::stats(out, &status, &engine.totals(), &closed, untracked, &quality, drops)?;
+        }
         for (feature, is_missing) in probes::kernel_lacks() {
             writeln!(out, "kernel_lacks_{feature} {}", u8::from(is_missing))?;
         }

@@ -86,6 +86,12 @@ pub(crate) fn reader_netns() -> (u32, bool) {
     (netns, is_first != 0)
 }
 
+/// Whether the current process may see numbers of the whole host. Process context.
+pub(crate) fn may_see_host() -> bool {
+    // SAFETY: May be called in process context.
+    unsafe { bindings::mutex_may_see_host() }
+}
+
 /// The inode number of the first network namespace.
 pub(crate) fn first_netns() -> u32 {
     // SAFETY: May be called anywhere.

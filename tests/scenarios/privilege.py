@@ -92,6 +92,14 @@ def main():
     done = subprocess.run(["setpriv", "--reuid=alice", "--regid=alice", "--clear-groups", "mutexctl", "stats"],
                           capture_output=True, text=True)
     check.equal("mutexctl stats for alice: exit status", done.returncode, 0)
+    keys = [line.split()[0] for line in done.stdout.splitlines() if not line.startswith("kernel_lacks_")]
+    check.equal("mutexctl stats for alice: the module's own numbers", keys,
+                ["number", "uptime_ns", "table_size", "fd_table_size", "connection_bytes", "restricted"])
+    raw = subprocess.run(["setpriv", "--reuid=alice", "--regid=alice", "--clear-groups", "cat", f"{module.PROC}/stats"],
+                         capture_output=True, text=True).stdout
+    check.equal("what the kernel shows alice",
+                {line.split(" ")[0] for line in raw.splitlines() if not line.startswith("kernel_lacks_")},
+                {"format", "uptime_ns", "table_size", "fd_table_size", "connection_bytes", "restricted"})
     module.audit()
     module.unload()
     check.finish()

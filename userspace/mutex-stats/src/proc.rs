@@ -194,9 +194,14 @@ impl Proc {
     ///
     /// # Errors
     ///
-    /// Those of [`Proc::open`] and of [`Stats::parse`].
+    /// Those of [`Proc::open`] and of [`Stats::parse`]; [`Error::Permission`] where the kernel shows
+    /// no numbers of the host ([`Stats::is_restricted`]).
     pub fn stats(&self) -> Result<Stats, Error> {
-        Stats::parse(&self.text(File::Stats)?)
+        let stats = Stats::parse(&self.text(File::Stats)?)?;
+        if stats.is_restricted() {
+            return Err(Error::Permission { path: self.path(File::Stats) });
+        }
+        Ok(stats)
     }
 
     /// Begins to read `snapshot`.

@@ -85,6 +85,13 @@ impl Stats {
         self.iter().find(|(other, _)| *other == key).map(|(_, value)| value)
     }
 
+    /// Whether the kernel has kept the host's numbers back: they take `CAP_NET_ADMIN`, in the first
+    /// network namespace. There are numbers of the module itself, and of the reader's namespace.
+    #[must_use]
+    pub fn is_restricted(&self) -> bool {
+        self.get("restricted") == Some(1)
+    }
+
     /// Packets that were lost: drops less discards. Older modules do not tell them apart, so all
     /// drops count.
     #[must_use]

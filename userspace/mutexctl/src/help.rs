@@ -4,7 +4,7 @@
 
 pub const MAIN: &str = "\
 Examples:
-  mutexctl stats                                 the host at a glance; needs no privilege
+  sudo mutexctl stats                            the host at a glance
   sudo mutexctl connections                      who talks to whom, and how much
   sudo mutexctl export -o now.json               everything, for programs
   sudo mutexctl export --format binary -o now.bin
@@ -26,9 +26,9 @@ Reads DIR/stats, which everybody may read.
 
 Examples:
   mutexctl stats
-  mutexctl stats --format json | jq .received_bytes
-  mutexctl stats --format raw | grep untracked
-  mutexctl stats --format prometheus -o /var/lib/prometheus/node-exporter/mutex.prom
+  sudo mutexctl stats --format json | jq .received_bytes
+  sudo mutexctl stats --format raw | grep untracked
+  sudo mutexctl stats --format prometheus -o /var/lib/prometheus/node-exporter/mutex.prom
   mutexctl stats --from recording/ --at 2026-01-31T12:00:00Z
 
 Traffic is counted in packets, buffers, bytes and payload (see `mutexctl --help`) for each of:
@@ -40,6 +40,8 @@ Packets that the kernel dropped are listed by its reasons, those that have occur
 discards, which no receiver misses (duplicates, what a closing socket left unread). Percentiles of
 latency are within 6 %; rate_... and peak_... are bytes a second.
 A size or time beside an exact number is for reading only: it is rounded.
+The host's numbers take CAP_NET_ADMIN in the first network namespace. Without it the kernel shows the
+module's own (uptime, size of the tables) and, in another namespace, how many records it uses.
 
 Formats:
   table   for people

@@ -282,7 +282,7 @@ fn reading(host: &Host) -> Finding {
         Err(Error::Permission { .. }) => bad(
             "reading",
             Verdict::Warn,
-            "only `stats` can be read: the other files are root's",
+            "only the module's own numbers can be read: the host's are root's",
             "sudo mutexctl",
         ),
         Err(error) => bad(

@@ -17,6 +17,7 @@ use mutex_stats::formats::write_metrics;
 
 use crate::cli::StatsFormat;
 use crate::failure::Failure;
+use crate::failure::say;
 use crate::human;
 use crate::source::Sink;
 use crate::source::Source;
@@ -32,7 +33,14 @@ pub fn run(source: &Source, format: StatsFormat, output: Option<&Path>) -> Resul
     let (stats, text) = if let Some(proc) = source.kernel() {
         let failed = |error| kernel_failure(error, proc, File::Stats);
         let text = proc.text(File::Stats).map_err(failed)?;
-        (Stats::parse(&text).map_err(failed)?, text)
+        let stats = Stats::parse(&text).map_err(failed)?;
+        if stats.is_restricted() {
+            say(format_args!(
+                "the host's numbers take CAP_NET_ADMIN in the first network namespace; these are the \
+                 module's own, and of this namespace"
+            ));
+        }
+        (stats, text)
     } else {
         let mut summary = Summary::default();
         source.visit(&mut summary, Sink::Memory)?;
@@ -90,6 +98,9 @@ fn tables(output: &mut impl Write, stats: &Stats) -> io::Result<()> {
         }
     }
     table::write(output, &NUMBER_COLUMNS, &numbers, Vec::clone)?;
+    if stats.is_restricted() {
+        return Ok(());
+    }
     writeln!(output)?;
     table::write(output, &TRAFFIC_COLUMNS, &traffic, Vec::clone)?;
     if drops.is_empty() {

@@ -651,3 +651,20 @@ fn completions_and_pages_know_every_command() {
         assert!(page.contains("Examples") || page.contains("Exit status"), "{command}: {page}");
     }
 }
+
+#[test]
+fn restricted_stats_are_shown_and_not_judged() {
+    let host = Host::new();
+    let text = "format 1\nuptime_ns 1000000000\ntable_size 65536\nrestricted 1\nnetns_records 3\n";
+    host.write("proc/stats", text);
+    let shown = host.run(&["stats"]);
+    assert_eq!(shown.status, Some(0));
+    let lines: Vec<_> = shown.stdout.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(lines, ["number", "uptime_ns", "table_size", "restricted", "netns_records"]);
+    assert!(shown.stderr.contains("CAP_NET_ADMIN"), "{}", shown.stderr);
+    // A table of which nobody knows how full it is is not an empty one.
+    let checked = host.run(&["check"]);
+    assert_eq!(checked.status, Some(3));
+    let sentence = "MUTEX UNKNOWN: no permission to read proc/stats; run mutexctl as root\n";
+    assert_eq!(checked.stdout, sentence);
+}
