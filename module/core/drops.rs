@@ -5,12 +5,18 @@
 //! `kfree_skb` reports every packet that is freed without having been consumed. For some of them no
 //! receiver misses anything: a duplicate, a frame for another host, what a closing socket left in
 //! its queue. These are discards; everything else is a loss, and so is a reason that has no name or
-//! a name that is not in [`DISCARDS`]. `docs/drops.md` is the table for people.
+//! a name that is not in [`DISCARDS`]. Of two reasons the packet itself decides, see [`Known`].
+//! `docs/drops.md` is the table for people.
 //!
 //! Reasons are recognised by name, because their numbers differ between kernels.
 
 use crate::abi::MUTEX_DROP_NAME_SIZE;
 use crate::parse::protocol;
+use crate::parse::tcp_flag;
+use crate::parse::Family;
+use crate::parse::Packet;
+use crate::parse::Signal;
+use crate::state::State;
 
 /// Reasons by which the kernel's own core tells drops apart; those of its subsystems come after.
 pub const REASONS: usize = 256;
@@ -37,6 +43,63 @@ pub const DISCARDS: [&str; 10] = [
 /// The name of the reason for a packet that no socket is there for.
 const NO_SOCKET: &str = "NO_SOCKET";
 
+/// The name of the reason for a packet of which the kernel does not say why.
+const NOT_SPECIFIED: &str = "NOT_SPECIFIED";
+
+/// What is known of a dropped packet besides its reason.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// IPv4 or IPv6.
+    pub family: Family,
+    /// The packet from its IP header on, or the start of it; may be empty.
+    pub bytes: &'a [u8],
+    /// Its protocol, if there is that much of it.
+    pub protocol: Option<u8>,
+    /// Whether it came in by an interface.
+    pub received: bool,
+    /// The state of its connection, if it is one that ends here.
+    pub state: Option<State>,
+}
+
+impl Known<'_> {
+    /// Whether it came for a group. The kernel frees without a reason what is for a group that
+    /// nothing on this host has joined, or that no socket listens to.
+    fn is_for_group(&self) -> bool {
+        self.received
+            && match self.family {
+                Family::V4 => match self.bytes.get(16..20) {
+                    Some(&[255, 255, 255, 255]) => true,
+                    Some(&[first, ..]) => first & 0xf0 == 0xe0,
+                    _ => false,
+                },
+                Family::V6 => self.bytes.get(24) == Some(&0xff),
+            }
+    }
+
+    /// Whether it is a TCP segment without data for a connection that waits for its end. The kernel
+    /// frees without a reason what a TIME_WAIT socket has answered: the other end's FIN above all.
+    fn is_for_time_wait(&self) -> bool {
+        if !self.received || !matches!(self.state, Some(State::TimeWait | State::FinWait2)) {
+            return false;
+        }
+        let word = |at: usize| match self.bytes.get(at..at + 2) {
+            Some(&[high, low]) => Some(u32::from(u16::from_be_bytes([high, low]))),
+            _ => None,
+        };
+        let length = match self.family {
+            Family::V4 => word(2),
+            Family::V6 => word(4).map(|payload| payload + 40),
+        };
+        let Some(length) = length else {
+            return false;
+        };
+        let mut packet = Packet::unread(self.family);
+        packet.read(self.bytes, length).is_ok()
+            && matches!(packet.signal, Signal::Tcp { flags, .. } if flags & tcp_flag::SYN == 0)
+            && length <= packet.headers()
+    }
+}
+
 /// How drops for a reason are classified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
@@ -45,6 +108,8 @@ enum Class {
     /// Of ICMP a discard: the ICMP layer frees an echo reply so after the raw sockets that asked
     /// for it have their own copies. Of all other protocols a loss.
     DiscardOfIcmp,
+    /// A discard where the packet itself says why nobody misses it, else a loss.
+    AsThePacketSays,
 }
 
 fn class_of(name: &[u8]) -> Class {
@@ -52,6 +117,8 @@ fn class_of(name: &[u8]) -> Class {
         Class::Discard
     } else if name == NO_SOCKET.as_bytes() {
         Class::DiscardOfIcmp
+    } else if name == NOT_SPECIFIED.as_bytes() {
+        Class::AsThePacketSays
     } else {
         Class::Loss
     }
@@ -63,6 +130,8 @@ pub struct Classes {
     discards: [u64; REASONS / 64],
     /// The number of [`NO_SOCKET`].
     no_socket: Option<u32>,
+    /// The number of [`NOT_SPECIFIED`].
+    not_specified: Option<u32>,
 }
 
 impl Classes {
@@ -80,15 +149,19 @@ impl Classes {
                     }
                 }
                 Class::DiscardOfIcmp => classes.no_socket = Some(reason),
+                Class::AsThePacketSays => classes.not_specified = Some(reason),
             }
         }
         classes
     }
 
-    /// Whether the drop of a packet of that protocol, if it is known, is a discard.
-    pub fn is_discard(&self, reason: u32, protocol: Option<u8>) -> bool {
+    /// Whether the drop of that packet is a discard.
+    pub fn is_discard(&self, reason: u32, packet: &Known<'_>) -> bool {
         if self.no_socket == Some(reason) {
-            return matches!(protocol, Some(protocol::ICMP | protocol::ICMPV6));
+            return matches!(packet.protocol, Some(protocol::ICMP | protocol::ICMPV6));
+        }
+        if self.not_specified == Some(reason) {
+            return packet.is_for_group() || packet.is_for_time_wait();
         }
         let word = self.discards.get(reason as usize / 64);
         word.is_some_and(|word| word & 1 << (reason % 64) != 0)
@@ -109,6 +182,10 @@ mod tests {
         })
     }
 
+    fn of(protocol: Option<u8>) -> Known<'static> {
+        Known { family: Family::V4, bytes: &[], protocol, received: true, state: None }
+    }
+
     #[test]
     fn reasons_are_classified_by_name_whatever_their_numbers() {
         for shift in [0, 60, 200] {
@@ -123,7 +200,11 @@ mod tests {
             ]);
             for reason in 0..300u32 {
                 let expected = [4, 5, 55].contains(&reason.wrapping_sub(shift));
-                assert_eq!(classes.is_discard(reason, Some(protocol::TCP)), expected, "{reason}");
+                assert_eq!(
+                    classes.is_discard(reason, &of(Some(protocol::TCP))),
+                    expected,
+                    "{reason}"
+                );
             }
         }
     }
@@ -132,17 +213,52 @@ mod tests {
     fn unknown_reasons_are_losses() {
         let classes = named(&[]);
         for reason in [0, 1, 63, 64, 255, 256, 1 << 16, u32::MAX] {
-            assert!(!classes.is_discard(reason, None));
+            assert!(!classes.is_discard(reason, &of(None)));
         }
     }
 
     #[test]
     fn no_socket_is_a_discard_of_icmp_only() {
         let classes = named(&[(3, "NO_SOCKET")]);
-        assert!(classes.is_discard(3, Some(protocol::ICMP)));
-        assert!(classes.is_discard(3, Some(protocol::ICMPV6)));
-        assert!(!classes.is_discard(3, Some(protocol::UDP)));
-        assert!(!classes.is_discard(3, Some(protocol::TCP)));
-        assert!(!classes.is_discard(3, None));
+        let is_discard = |protocol| classes.is_discard(3, &of(protocol));
+        assert!(is_discard(Some(protocol::ICMP)) && is_discard(Some(protocol::ICMPV6)));
+        assert!(!is_discard(Some(protocol::UDP)) && !is_discard(Some(protocol::TCP)));
+        assert!(!is_discard(None));
+    }
+
+    #[test]
+    fn without_a_reason_the_packet_says_what_it_is() {
+        let classes = named(&[(2, "NOT_SPECIFIED")]);
+        // A FIN and ACK without data, to 10.0.0.2.
+        let mut bytes = [0; 41];
+        (bytes[0], bytes[3], bytes[9], bytes[32], bytes[33]) = (0x45, 40, 6, 0x50, 0x11);
+        bytes[16..20].copy_from_slice(&[10, 0, 0, 2]);
+        let is_discard = |bytes: &[u8], state, received| {
+            let protocol = Some(protocol::TCP);
+            let family = Family::V4;
+            classes.is_discard(2, &Known { family, bytes, protocol, received, state })
+        };
+        assert!(is_discard(&bytes, Some(State::TimeWait), true));
+        assert!(is_discard(&bytes, Some(State::FinWait2), true));
+        // Of no closing connection, or not received, or cut short, or with data, or a SYN.
+        assert!(!is_discard(&bytes, Some(State::Established), true));
+        assert!(!is_discard(&bytes, None, true));
+        assert!(!is_discard(&bytes, Some(State::TimeWait), false));
+        assert!(!is_discard(&bytes[..30], Some(State::TimeWait), true));
+        bytes[3] = 41;
+        assert!(!is_discard(&bytes, Some(State::TimeWait), true));
+        (bytes[3], bytes[33]) = (40, 0x02);
+        assert!(!is_discard(&bytes, Some(State::TimeWait), true));
+        // Groups, of both families.
+        for group in [[224, 0, 0, 251], [239, 255, 255, 250], [255, 255, 255, 255]] {
+            bytes[16..20].copy_from_slice(&group);
+            assert!(is_discard(&bytes, None, true) && !is_discard(&bytes, None, false));
+        }
+        let mut six = [0; 40];
+        let is_discard =
+            |bytes: &[u8]| classes.is_discard(2, &Known { family: Family::V6, bytes, ..of(None) });
+        assert!(!is_discard(&six) && !is_discard(&[]));
+        six[24] = 0xff;
+        assert!(is_discard(&six));
     }
 }

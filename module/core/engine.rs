@@ -482,7 +482,11 @@ impl<M: Memory> Engine<M> {
     ) -> Result<(Known<'_>, bool), Untracked> {
         let (netns, limits) = (buffer.netns, self.limits());
         let share = self.shares.charge(pinned, netns, self.hash_of_netns(netns), limits);
-        let share = share.ok_or(Untracked::Quota)?;
+        let Some(share) = share else {
+            // With a quota of the whole table both are used up.
+            let is_full = self.connections.used() >= self.connections.size();
+            return Err(if is_full { Untracked::TableFull } else { Untracked::Quota });
+        };
         let taken = self.connections.take();
         let Some((number, connection)) = taken.and_then(|n| Some((n, self.connections.get(n)?)))
         else {

@@ -10,6 +10,7 @@ use crate::connection::Meta;
 use crate::counters::Direction;
 use crate::counters::Traffic;
 use crate::cpu::Pinned;
+use crate::drops::Known;
 use crate::engine::Buffer;
 use crate::engine::Engine;
 use crate::engine::Memory;
@@ -413,11 +414,20 @@ impl<M: Memory> Engine<M> {
         };
         let quoted = quoted(drop.family, drop.bytes);
         let protocol = quoted.as_ref().map(|quoted| quoted.protocol);
-        let discard = self.classes.is_discard(drop.reason, protocol);
-        pinned.cpu().drops.add(drop.reason, drop.packets, discard);
         let found = quoted.and_then(|quoted| {
             self.find_quoted(&quoted, drop.netns, drop.interface, drop.l3mdev, &sides)
         });
+        let known = Known {
+            family: drop.family,
+            bytes: drop.bytes,
+            protocol,
+            received: drop.interface != 0,
+            state: found.and_then(|(_, connection)| {
+                (!connection.key().is_forwarded()).then(|| connection.meta().state())
+            }),
+        };
+        let discard = self.classes.is_discard(drop.reason, &known);
+        pinned.cpu().drops.add(drop.reason, drop.packets, discard);
         if let Some((record, connection)) = found {
             self.for_both(record, connection, |quality| {
                 quality.drop_packets(drop.reason, drop.packets, discard);

@@ -299,7 +299,7 @@ mod tests {
         let limits = Limits { each: 2, all: u32::MAX };
         // All of one set.
         let charge = |netns| shares.charge(&cpus.pin(0), netns, 5, limits);
-        let own: Vec<_> = (10..10 + WAYS as u32).map(|netns| charge(netns)).collect();
+        let own: Vec<_> = (10..10 + WAYS as u32).map(&charge).collect();
         assert!(own.iter().all(Option::is_some));
         let more: Vec<_> = (100..105).map(charge).collect();
         assert_eq!(more.iter().flatten().count(), 2, "they share one limit");

@@ -378,6 +378,23 @@ def duplicates(row):
     module.image_at_rest()
 
 
+def time_wait(row):
+    """The kernel frees without a reason what a TIME_WAIT socket has answered."""
+    a, r, b = row.hosts
+    listener = traffic.tcp_listener(b, "10.0.2.2")
+    near = traffic.tcp_connect(a, *listener.getsockname())
+    far, _ = listener.accept()
+    key = traffic.ends(near)
+    near.close()
+    module.image_at_rest()
+    with Cause("a FIN for a TIME_WAIT socket", row) as cause:
+        far.close()
+    cause.drops({}, NOT_SPECIFIED=1)
+    cause.dropped(a, key, 0, 1)
+    cause.dropped(r, key, 0)
+    listener.close()
+
+
 def lossless(row):
     """Programs that get everything, and close what they have opened."""
     a, _, b = row.hosts
@@ -404,6 +421,7 @@ def main():
     connects(row)
     routes(row)
     duplicates(row)
+    time_wait(row)
     check.part("in the end")
     image = module.audit()
     check.equal("the host's drops are those of the reasons", (image.quality.drops, image.losses),
