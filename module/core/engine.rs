@@ -356,6 +356,7 @@ impl<M: Memory> Engine<M> {
             self.follow_state(pinned, record, connection, packet, direction, buffer.now);
         }
         let flow = connection.flow(direction);
+        let before = flow.last_seen();
         #[cfg(mutex_miscount)]
         let counted = &miscounted(flow, amount);
         #[cfg(not(mutex_miscount))]
@@ -369,7 +370,7 @@ impl<M: Memory> Engine<M> {
         if may_tell && !connection.meta().has(Meta::OWNER_KNOWN) {
             self.follow_owner(pinned, buffer, packet, record, connection, owner);
         }
-        self.follow_latency(pinned, record, connection, buffer, packet, direction);
+        self.follow_latency(pinned, record, connection, buffer, packet, direction, before);
         if connection.meta().has(Meta::FD_SHARED) {
             self.count_in_fd(pinned, connection, direction, counted, buffer.now);
         }

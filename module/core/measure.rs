@@ -40,6 +40,7 @@ use crate::rate::window_of;
 use crate::rate::Rates;
 use crate::state::State;
 use crate::threshold::Kind;
+use crate::timing::Passing;
 use crate::timing::TcpSocket;
 
 /// Whose socket something happened to.
@@ -164,8 +165,10 @@ impl<M: Memory> Engine<M> {
         }
     }
 
-    /// Takes a sample of latency if the packet gives one.
+    /// Takes a sample of latency if the packet gives one. `before`: when the packet before it passed in
+    /// the same direction, 0 if there was none.
     #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "they are the packet's and the connection's")]
     pub(crate) fn follow_latency<P: Pinned>(
         &self,
         pinned: &P,
@@ -174,9 +177,12 @@ impl<M: Memory> Engine<M> {
         buffer: &Buffer<'_>,
         packet: &Packet,
         direction: Direction,
+        before: u64,
     ) {
         let timing = &connection.details.timing;
         let sent = direction.is_sent();
+        let other = if sent { &connection.received } else { &connection.sent };
+        let passing = Passing { now: buffer.now, before, other };
         let sample = match (packet.signal, &buffer.tcp) {
             (Signal::Tcp { .. }, Some(socket)) => timing.of_socket(socket),
             (Signal::Tcp { flags, .. }, None) if !buffer.is_local() => {
@@ -185,7 +191,7 @@ impl<M: Memory> Engine<M> {
                 };
                 // What carries no payload is not answered at once.
                 let asks = flags & tcp_flag::SYN != 0 || buffer.length > packet.headers();
-                timing.of_timestamps(sent, asks.then_some(value), echo, buffer.now, buffer.clock)
+                timing.of_timestamps(sent, asks.then_some(value), echo, &passing, buffer.clock)
             }
             (Signal::None, _) => {
                 let (asks, tag) = match packet.protocol {
@@ -198,7 +204,7 @@ impl<M: Memory> Engine<M> {
                     }
                     _ => (sent != connection.meta().has(Meta::REMOTE_ASKS), 0),
                 };
-                timing.of_answer(asks, tag, buffer.now, buffer.clock)
+                timing.of_answer(asks, tag, &passing, buffer.clock)
             }
             _ => return,
         };

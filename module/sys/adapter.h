@@ -139,8 +139,12 @@ static inline void mutex_put_v4(u8 address[16], __be32 v4)
 	ipv6_addr_set_v4mapped(v4, (struct in6_addr *)address);
 }
 
-/* Reads the socket's latest round-trip sample. A new sample comes with the sending time of
- * another segment (RACK, RFC 8985).
+/* Reads the socket's latest round-trip sample. With SACK a new sample comes with the sending time
+ * of another segment (RACK, RFC 8985). Without, and while only the handshake was measured, RACK has
+ * none; then the estimator's state tells each sample (see TcpSocket in module/core/timing.rs), and
+ * where it has taken several, the newest is that of the data acknowledged last, whose sending time
+ * the delivery rate's estimator keeps. As RACK does, it is left out if it is below the minimum: then
+ * it may be the answer to an earlier transmission of that data.
  *
  * A received packet is looked at before its socket is locked, so the socket's owner may be
  * writing these fields on another CPU, as plain words. Each read is whole, and none depends on
@@ -150,17 +154,22 @@ static __always_inline void read_tcp(const struct sock *sk, struct mutex_tcp *tc
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
 	u32 srtt = data_race(READ_ONCE(tp->srtt_us));
+	u64 mstamp;
+	s64 rtt;
 
 	if (!srtt)
 		return;
-	tcp->sample = (u32)data_race(READ_ONCE(tp->rack.mstamp));
-	tcp->rtt = data_race(READ_ONCE(tp->rack.rtt_us));
-	tcp->srtt = srtt >> 3;
-	/* Only the handshake was measured, whose sample is all that was smoothed. */
-	if (!tcp->sample) {
-		tcp->sample = 1;
-		tcp->rtt = tcp->srtt;
+	mstamp = data_race(READ_ONCE(tp->rack.mstamp));
+	tcp->srtt = srtt;
+	tcp->deviation = data_race(READ_ONCE(tp->mdev_us));
+	if (likely(mstamp)) {
+		tcp->sample = (u32)mstamp ?: 1;
+		tcp->rtt = data_race(READ_ONCE(tp->rack.rtt_us));
+		return;
 	}
+	tcp->sample = 0;
+	rtt = data_race(READ_ONCE(tp->delivered_mstamp)) - data_race(READ_ONCE(tp->first_tx_mstamp));
+	tcp->rtt = rtt > 0 && rtt <= U32_MAX && rtt >= data_race(tcp_min_rtt(tp)) ? rtt : 0;
 }
 
 #endif

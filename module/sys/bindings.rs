@@ -95,14 +95,17 @@ pub struct mutex_tcp {
     pub sample: __u32,
     pub rtt: __u32,
     pub srtt: __u32,
+    pub deviation: __u32,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of mutex_tcp"][::core::mem::size_of::<mutex_tcp>() - 12usize];
+    ["Size of mutex_tcp"][::core::mem::size_of::<mutex_tcp>() - 16usize];
     ["Alignment of mutex_tcp"][::core::mem::align_of::<mutex_tcp>() - 4usize];
     ["Offset of field: mutex_tcp::sample"][::core::mem::offset_of!(mutex_tcp, sample) - 0usize];
     ["Offset of field: mutex_tcp::rtt"][::core::mem::offset_of!(mutex_tcp, rtt) - 4usize];
     ["Offset of field: mutex_tcp::srtt"][::core::mem::offset_of!(mutex_tcp, srtt) - 8usize];
+    ["Offset of field: mutex_tcp::deviation"]
+        [::core::mem::offset_of!(mutex_tcp, deviation) - 12usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]

@@ -266,6 +266,7 @@ static __always_inline void count(struct sk_buff *skb, const struct nf_hook_stat
 	view.tcp.sample = 0;
 	view.tcp.rtt = 0;
 	view.tcp.srtt = 0;
+	view.tcp.deviation = 0;
 	if (unlikely(shared->gso_size)) {
 		view.gso_size = shared->gso_size == GSO_BY_FRAGS ? 0 : shared->gso_size;
 		view.gso_count = max_t(u32, shared->gso_segs, 1);

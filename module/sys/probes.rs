@@ -140,7 +140,8 @@ unsafe extern "C" fn state<T: Probed>(
 /// What a socket says of its round trips.
 #[inline]
 pub(super) fn tcp(tcp: &bindings::mutex_tcp) -> TcpSocket {
-    TcpSocket { sample: tcp.sample, rtt: tcp.rtt, srtt: tcp.srtt }
+    let bindings::mutex_tcp { sample, rtt, srtt, deviation } = *tcp;
+    TcpSocket { sample, rtt, srtt, deviation }
 }
 
 /// # Safety

@@ -48,9 +48,10 @@ const struct mutex_parameters *mutex_parameters(void);
 
 /* What a TCP socket says of its round trips, in microseconds. */
 struct mutex_tcp {
-	__u32 sample;		/* another number for each new one */
-	__u32 rtt;		/* the last one, 0 if there is none */
-	__u32 srtt;		/* smoothed */
+	__u32 sample;		/* another number for each new one of RACK, 0 if it has none */
+	__u32 rtt;		/* of the newest acknowledged data, 0 if unknown */
+	__u32 srtt;		/* smoothed, times 8 */
+	__u32 deviation;	/* its mean deviation, times 4 */
 };
 
 /* A socket buffer at a hook. */

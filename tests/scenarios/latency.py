@@ -7,6 +7,7 @@ A program's time begins before MUTEX's and ends after it; the wires' delay is le
 import re
 import socket
 import struct
+import threading
 import time
 
 from lib import check, module, ss, traffic, wire
@@ -84,8 +85,8 @@ def against_ss(title, image, host, key, samples):
     return quality
 
 
-def tcp(a, b):
-    check.part("TCP, 40 ms there and back, then 120 ms")
+def tcp(a, b, how=""):
+    check.part(f"TCP{how}, 40 ms there and back, then 120 ms")
     near, far, took = connected(a, b, "10.0.1.2")
     key = traffic.ends(near)
     times = [took]
@@ -117,6 +118,47 @@ def tcp(a, b):
     for host, link in ((a, "right"), (b, "left")):
         wire.netem(host, link, "delay", "20ms")
     return near, far
+
+
+def without_sack(a, b):
+    """RACK is idle then: each sample is found in what it did to the kernel's smoothed time."""
+    def offer(**options):
+        for host in (a, b):
+            for option, value in options.items():
+                host.sysctl(f"ipv4/tcp_{option}", value)
+
+    offer(sack=0)
+    held = [*tcp(a, b, " without SACK")]
+    offer(sack=0, timestamps=0)
+    held += tcp(a, b, " without SACK and timestamps")
+
+    check.part("TCP without SACK, as much as goes, 40 ms")
+    near, far, took = connected(a, b, "10.0.1.2")
+    key = traffic.ends(near)
+    began, seen = time.monotonic_ns(), []
+    taken = threading.Thread(target=lambda: traffic.receive(far, 64 << 16))
+    taken.start()
+    for _ in range(64):
+        near.sendall(bytes(1 << 16))
+        seen.append(wire.find(module.image(), a, key).quality.latency_samples)
+    taken.join()
+    lasted = time.monotonic_ns() - began
+    speak(a, near)
+    image = module.image_at_rest()
+    shown = next(one for one in ss.sockets(a, "ESTAB") if one.key == key)
+    quality = wire.find(image, a, key).quality
+    check.that("ss says that there is no SACK", " sack " not in shown.line, shown.line)
+    check.equal("its average is the rtt of ss, to the microsecond", quality.latency_average_ns,
+                round(float(shown.rtt.split("/")[0]) * MS))
+    check.that("samples go on coming", seen == sorted(seen) and quality.latency_samples > max(10, seen[0]),
+               (seen, quality.latency_samples))
+    between("the smallest", 40 * MS - 1000, quality.latency_min_ns, max(took, lasted))
+    between("the largest", 40 * MS - 1000, quality.latency_max_ns, max(took, lasted))
+    between("half of them within", 40 * MS * (1 - STEP), quality.latency_p50_ns, quality.latency_max_ns)
+    check.note(f"{quality.latency_samples} samples from {quality.latency_min_ns / MS:.3f} to "
+               f"{quality.latency_max_ns / MS:.3f} ms in {lasted / MS:.0f} ms; ss: {shown.rtt} {shown.minrtt}")
+    offer(sack=1, timestamps=1)
+    return [*held, near, far]
 
 
 def udp(a, b):
@@ -229,7 +271,7 @@ def main():
     for host, link in one.wires:
         wire.netem(host, link, "delay", "20ms")
     wire.load(one)
-    held = [*tcp(a, b), *udp(a, b)]
+    held = [*tcp(a, b), *without_sack(a, b), *udp(a, b)]
     echo(a)
     raw(a, b)
     two = wire.Row("c", "d", "e")
