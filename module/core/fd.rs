@@ -527,20 +527,28 @@ impl<A: Deref<Target = [Fd]>, B: Deref<Target = [Bucket]>> Fds<A, B> {
 
     /// Takes over what a connection moved whose record goes, and its reference. The caller holds
     /// the ledger's lock. True if the fd went with it.
-    pub(crate) fn settle(&self, number: u32, sent: &Traffic, received: &Traffic) -> bool {
+    pub(crate) fn settle<O: Deref<Target = [Octave]>>(
+        &self,
+        number: u32,
+        octaves: &Pool<O>,
+        sent: &Traffic,
+        received: &Traffic,
+    ) -> bool {
         let Some(fd) = self.arena.get(number) else {
             return false;
         };
         store_traffic(&fd.closed_sent, Some(sent));
         store_traffic(&fd.closed_received, Some(received));
         fd.references.fetch_sub(1, AcqRel);
-        fd.is_single() && self.free(number, fd)
+        fd.is_single() && self.free(number, fd, octaves)
     }
 
     /// Frees the fd if only the table refers to it.
-    fn free(&self, number: u32, fd: &Fd) -> bool {
+    fn free<O: Deref<Target = [Octave]>>(&self, number: u32, fd: &Fd, octaves: &Pool<O>) -> bool {
         let free = fd.references.compare_exchange(1, DEAD, AcqRel, Relaxed).is_ok();
         if free {
+            // An fd that found no place in the index was to own many connections, and has samples.
+            fd.quality.forget(octaves);
             self.arena.give_back(number);
         }
         free

@@ -91,7 +91,7 @@ impl Ledger {
         }
         readers.settled(&settled);
         if let Some(fd) = settled.fd {
-            if engine.fds().settle(fd, &settled.sent, &settled.received) {
+            if engine.fds().settle(fd, &engine.octaves, &settled.sent, &settled.received) {
                 readers.fd_gone(fd);
             }
         }
