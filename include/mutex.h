@@ -377,6 +377,8 @@ struct mutex_status {
 	__u64 events_lost;		/* of those, that a monitor was too slow for */
 	__u64 packet_monitors;		/* open now, and want packets: while it is 0, packets go by
 					 * without looking for monitors, by the static key's count */
+	__u64 alerts_suppressed;	/* about connections and fds, beyond the limit of a minute; not
+					 * among alerts_raised */
 };
 
 /* What /proc/mutex/events begins with, once for each open. Events follow, each
@@ -499,7 +501,7 @@ MUTEX_SIZE(struct mutex_latency_buckets, 80);
 MUTEX_SIZE(struct mutex_alert, 112);
 MUTEX_SIZE(struct mutex_connection, 368);
 MUTEX_SIZE(struct mutex_fd, 320);
-MUTEX_SIZE(struct mutex_status, 208);
+MUTEX_SIZE(struct mutex_status, 216);
 MUTEX_SIZE(struct mutex_end, 24);
 MUTEX_SIZE(struct mutex_events_header, 40);
 MUTEX_SIZE(struct mutex_event, 32);

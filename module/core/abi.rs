@@ -570,10 +570,11 @@ pub struct mutex_status {
     pub events_produced: __u64,
     pub events_lost: __u64,
     pub packet_monitors: __u64,
+    pub alerts_suppressed: __u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of mutex_status"][::core::mem::size_of::<mutex_status>() - 208usize];
+    ["Size of mutex_status"][::core::mem::size_of::<mutex_status>() - 216usize];
     ["Alignment of mutex_status"][::core::mem::align_of::<mutex_status>() - 8usize];
     ["Offset of field: mutex_status::uptime_ns"]
         [::core::mem::offset_of!(mutex_status, uptime_ns) - 0usize];
@@ -627,6 +628,8 @@ const _: () = {
         [::core::mem::offset_of!(mutex_status, events_lost) - 192usize];
     ["Offset of field: mutex_status::packet_monitors"]
         [::core::mem::offset_of!(mutex_status, packet_monitors) - 200usize];
+    ["Offset of field: mutex_status::alerts_suppressed"]
+        [::core::mem::offset_of!(mutex_status, alerts_suppressed) - 208usize];
 };
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone, PartialEq, Eq)]

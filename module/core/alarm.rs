@@ -110,6 +110,12 @@ impl<M: Memory> Engine<M> {
         let Some(mut alert) = armed.judge(rule, value, since_load) else {
             return;
         };
+        // The host's own are few, and must not be lost among those of its connections.
+        if rule.scope != Scope::Global
+            && !self.alert_limit.admit(since_load, self.config.alert_limit())
+        {
+            return;
+        }
         alert.time_ns = now.wrapping_add(self.system.offset());
         name(&mut alert);
         alert.number = self.alerts.raise(pinned, &alert);

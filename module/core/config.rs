@@ -46,6 +46,8 @@ pub enum Unit {
     Packets,
     /// Events; a power of two.
     Events,
+    /// Alerts a minute.
+    AlertsPerMinute,
     /// A [`Severity`], written by its name.
     Severity,
 }
@@ -61,6 +63,7 @@ impl Unit {
             Unit::Percent => "percent",
             Unit::Packets => "packets",
             Unit::Events => "events",
+            Unit::AlertsPerMinute => "alerts/min",
             Unit::Severity => "severity",
         }
     }
@@ -210,6 +213,8 @@ settings! {
             "Share of the connection table that one network namespace other than the first may use";
         "quota_first_netns" Percent 25 0..=99,
             "Share of the connection table that is for the first network namespace only";
+        "alert_limit" AlertsPerMinute 100 0..=1_000_000,
+            "Alerts about connections and fds in a minute, at most; 0 for no limit";
     }
 }
 
@@ -225,6 +230,7 @@ const MINIMUM_PACKETS: usize = LAST;
 const EVENTS_BUFFER: usize = LAST + 1;
 const QUOTA_NETNS: usize = LAST + 2;
 const QUOTA_FIRST_NETNS: usize = LAST + 3;
+const ALERT_LIMIT: usize = LAST + 4;
 
 impl Setting {
     /// The value in words: a name where it has names, else the number.
@@ -481,6 +487,12 @@ impl Config {
         Limits::new(size, self.value(QUOTA_NETNS), self.value(QUOTA_FIRST_NETNS))
     }
 
+    /// Alerts about connections and fds in a minute, at most; 0 for no limit.
+    #[inline]
+    pub fn alert_limit(&self) -> u64 {
+        self.value(ALERT_LIMIT)
+    }
+
     /// The value of that key; a severity is its number.
     pub fn get(&self, key: &str) -> Option<u64> {
         SETTINGS.iter().position(|setting| setting.key == key).map(|place| self.value(place))
@@ -568,7 +580,7 @@ mod tests {
     fn the_table_is_as_the_getters_take_it() {
         let keys: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.key).collect();
         assert_eq!(keys.len(), COUNT);
-        assert_eq!(COUNT, 8 + 4 * 19 + 4);
+        assert_eq!(COUNT, 8 + 4 * 19 + 5);
         for setting in &SETTINGS {
             assert_eq!(setting.check(setting.default), Ok(setting.default), "{}", setting.key);
             assert!(setting.key.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase()));
@@ -586,6 +598,7 @@ mod tests {
             (EVENTS_BUFFER, "events_buffer"),
             (QUOTA_NETNS, "quota_netns"),
             (QUOTA_FIRST_NETNS, "quota_first_netns"),
+            (ALERT_LIMIT, "alert_limit"),
         ] {
             assert_eq!(SETTINGS[place].key, key);
         }
@@ -619,6 +632,7 @@ mod tests {
         assert_eq!((config.closed(), config.fd()), (5 * NANOSECONDS, 60 * NANOSECONDS));
         assert_eq!((config.minimum_packets(), config.events_buffer()), (20, 4096));
         assert_eq!(config.limits(1000), Limits { each: 500, all: 750 });
+        assert_eq!(config.alert_limit(), 100);
         for scope in Scope::ALL {
             for kind in Kind::ALL {
                 let fill = scope == Scope::Global && kind == Kind::TableFill;

@@ -40,6 +40,7 @@ use crate::key::KeyParts;
 use crate::key::Secret;
 use crate::latency::Octave;
 use crate::latency::Pool;
+use crate::limit::Limit;
 use crate::measure::is_troubled;
 use crate::parse::tcp_flag;
 use crate::parse::Family;
@@ -240,6 +241,7 @@ pub struct Engine<M: Memory> {
     pub(crate) fds: Fds<M::Fds, M::Buckets>,
     pub(crate) cpus: M::Cpus,
     pub(crate) alerts: Alerts<M::AlertSlots>,
+    pub(crate) alert_limit: Limit,
     pub(crate) host: Host,
     pub(crate) system: M::System,
     pub(crate) config: Config,
@@ -316,6 +318,7 @@ impl<M: Memory> Engine<M> {
             secret,
             fds: Fds::new(parts.fds, parts.fd_buckets, secret)?,
             alerts: Alerts::new(parts.alerts)?,
+            alert_limit: Limit::default(),
             host: Host::default(),
             classes: Classes::new(|reason| parts.system.drop_name(reason)),
             system: parts.system,
@@ -953,6 +956,7 @@ impl<M: Memory> Engine<M> {
         status.packet_monitors = self.system.packet_watchers();
         status.alerts_raised = self.alerts.raised();
         status.alerts_overwritten = self.alerts.overwritten();
+        status.alerts_suppressed = self.alert_limit.refused();
         status.under_pressure = self.is_under_pressure().into();
         status
     }

@@ -39,6 +39,7 @@ pub mod index;
 pub mod key;
 pub mod latency;
 pub mod ledger;
+mod limit;
 pub mod measure;
 pub mod monitor;
 pub mod names;

@@ -176,7 +176,7 @@ const STATUS_BEFORE_TRAFFIC: usize = 17;
 const STATUS_BEFORE_QUALITY: usize = 25;
 
 /// The scalars of `stats` that are the module's own, with their names.
-pub fn status_fields(status: &mutex_status) -> [(&'static str, u64); 26] {
+pub fn status_fields(status: &mutex_status) -> [(&'static str, u64); 27] {
     [
         ("uptime_ns", status.uptime_ns),
         ("connections_active", status.connections_active),
@@ -204,6 +204,7 @@ pub fn status_fields(status: &mutex_status) -> [(&'static str, u64); 26] {
         ("events_produced", status.events_produced),
         ("events_lost", status.events_lost),
         ("packet_monitors", status.packet_monitors),
+        ("alerts_suppressed", status.alerts_suppressed),
     ]
 }
 
@@ -753,7 +754,12 @@ mod tests {
         let mut text = String::new();
         let mut dropped = mutex_drop { reason: 17, packets: 5, discards: 2, ..Default::default() };
         dropped.name[..8].copy_from_slice(b"TCP_CSUM");
-        let status = mutex_status { events_lost: 3, packet_monitors: 1, ..Default::default() };
+        let status = mutex_status {
+            events_lost: 3,
+            packet_monitors: 1,
+            alerts_suppressed: 2,
+            ..Default::default()
+        };
         let none = Totals::ZERO;
         let quality = mutex_host_quality { quality, discards: 2 };
         stats(&mut text, &status, &none, &none, |_| none, &quality, [dropped])
@@ -762,7 +768,7 @@ mod tests {
         assert!(old.is_some(), "{text}");
         assert!(text.contains("\nevents_lost 3\nlatency_samples 0\n"), "{text}");
         let end = "\npeak_out 6\ndrop_tcp_csum 5\nloss_tcp_csum 3\ndiscard_tcp_csum 2\n\
-                   packet_monitors 1\nlosses 3\ndiscards 2\nuntracked_quota_packets 0\n\
+                   packet_monitors 1\nalerts_suppressed 2\nlosses 3\ndiscards 2\nuntracked_quota_packets 0\n\
                    untracked_quota_buffers 0\nuntracked_quota_bytes 0\n\
                    untracked_quota_payload 0\n";
         assert!(text.ends_with(end), "{text}");

@@ -258,6 +258,7 @@ wire_record!(mutex_status {
     events_produced,
     events_lost,
     packet_monitors,
+    alerts_suppressed,
 });
 wire_record!(mutex_events_header { magic, version, header_size, loaded_ns, boot_id });
 wire_record!(mutex_event { size, kind, sequence, lost, time_ns });

@@ -204,12 +204,48 @@ def table_fill():
     module.unload()
 
 
+def limited():
+    check.part("more in a minute than its limit")
+    module.load(timeout_closed=3600, timeout_one_way=3600)
+    reader = Reader()
+    rule("connection", "bandwidth_out", 1)
+    rule("global", "bandwidth_out", 1)
+    sink, one = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    sink.bind(("127.0.0.1", 9))
+
+    def burst(first, number):
+        """A connection for each address; each of them is alarming once."""
+        for last in range(first, first + number):
+            one.sendto(b"x", (f"127.0.1.{last}", 9))
+        time.sleep(4)
+        scopes = [row["scope"] for row in reader.more()]
+        status = module.image().status
+        return scopes.count("connection"), "global" in scopes, status["alerts_suppressed"]
+
+    # The module's minutes begin when it is loaded, so both are in the first.
+    check.equal("of 130 connections 100 have an alert, the host has its own, and 30 are counted", burst(0, 130),
+                (100, True, 30))
+    check.equal("then none for the rest of the minute, but the host's", burst(130, 20), (0, True, 50))
+    check.equal("stats has the same", module.stats()["alerts_suppressed"], 50)
+    configure(alert_limit=0)
+    check.equal("without a limit each has one", burst(150, 60), (60, True, 50))
+    configure(alert_limit=100)
+    check.note("until the minute is over")
+    time.sleep(max(0, 61 - module.stats()["uptime_ns"] / 1e9))
+    check.equal("in the next minute there are new ones", burst(210, 10), (10, True, 50))
+    for socket_ in (sink, one):
+        socket_.close()
+    reader.close()
+    module.audit("after too many alerts")
+    module.unload()
+
+
 def storm():
     check.part(f"a storm of {MANY}")
     # A question and an answer are two connections, each with three alerts.
     number = -(-MANY // 6)
     module.load(timeout_closed=3600, timeout_two_way=3600, max_connections=2 * number + 1000, max_alerts=RING)
-    configure(alert_global_table_fill=0)
+    configure(alert_global_table_fill=0, alert_limit=0)
     slow, reader = Reader(), Reader()
     for kind in ("latency", "bandwidth_in", "bandwidth_out"):
         rule("connection", kind, 1, hysteresis=0)
@@ -258,11 +294,13 @@ def storm():
 def main():
     world = World()
     module.load(timeout_closed=3600, timeout_one_way=3600, timeout_two_way=3600)
+    configure(alert_limit=0)
     hovering(world)
     following(world)
     module.audit()
     module.unload()
     table_fill()
+    limited()
     storm()
     check.finish()
 

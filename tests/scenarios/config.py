@@ -40,6 +40,7 @@ def documented():
     keys["events_buffer"] = (4096, 64, 65536)
     keys["quota_netns"] = (50, 1, 100)
     keys["quota_first_netns"] = (25, 0, 99)
+    keys["alert_limit"] = (100, 0, 1_000_000)
     return keys
 
 

@@ -79,7 +79,7 @@ def one_round(number):
         raise RuntimeError(done.stderr)
     with open(f"{module.PROC}/config", "w") as file:
         file.write("alert_connection_bandwidth_out 1\nalert_global_bandwidth_in 1\n"
-                   "alert_connection_bandwidth_out_interval 0\nevents_buffer 1024\n")
+                   "alert_connection_bandwidth_out_interval 0\nevents_buffer 1024\nalert_limit 0\n")
     # Nothing matches, so that who waits really waits; what came before the filter is read.
     silent = [Monitor("port=1") for _ in range(3)]
     for monitor in silent:

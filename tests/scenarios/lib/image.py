@@ -56,8 +56,9 @@ STATUS_FIELDS = [
     "table_high_water", "fd_table_size", "fd_table_used", "fd_table_high_water", "memory_bytes",
     "connection_bytes", "connections_early", "under_pressure", "latency_unplaced", "alerts_raised",
     "alerts_overwritten", "monitors", "events_produced", "events_lost", "packet_monitors",
+    "alerts_suppressed",
 ]
-STATUS_RECORD = struct.Struct("<26Q")
+STATUS_RECORD = struct.Struct("<27Q")
 TOTALS_RECORD = struct.Struct("<16Q")
 CONNECTION_RECORD = struct.Struct("<6Q16s16sHHIIIIIBBBBI8Q20Q6IQ")
 FD_RECORD = struct.Struct("<5QIIIBBH16sQQ8Q20QQ")

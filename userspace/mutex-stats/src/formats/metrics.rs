@@ -50,7 +50,7 @@ macro_rules! directions {
     };
 }
 
-const FAMILIES: [Family; 50] = [
+const FAMILIES: [Family; 51] = [
     counter("mutex_packets", directions!("", "packets"), "Packets, as on the wire."),
     counter("mutex_buffers", directions!("", "buffers"), "Socket buffers, super-packets as one."),
     counter("mutex_traffic_bytes", directions!("", "bytes"), "IP bytes, headers included."),
@@ -148,6 +148,11 @@ const FAMILIES: [Family; 50] = [
         "mutex_alerts_overwritten",
         From::Key("alerts_overwritten"),
         "Alerts that nobody can read any more.",
+    ),
+    counter(
+        "mutex_alerts_suppressed",
+        From::Key("alerts_suppressed"),
+        "Alerts about connections and fds that were not raised, because of the limit of a minute.",
     ),
     gauge("mutex_monitors", From::Key("monitors"), "Open files of events."),
     gauge(

@@ -82,7 +82,7 @@ pub fn image(header: &[u8], blocks: &[RawBlock]) -> Vec<u8> {
 
 /// The blocks of an image of nothing but zeros, without its end.
 pub fn zeros() -> Vec<RawBlock> {
-    let before = [(1, 208), (2, 128), (3, 368), (4, 320)];
+    let before = [(1, 216), (2, 128), (3, 368), (4, 320)];
     let since = [(9, 80), (10, 168), (11, 56), (12, 112)];
     let after = [(5, 128), (6, 136), (7, 128)];
     of_zeros(&[&before[..], &since, &after].concat())

@@ -344,6 +344,18 @@ fn health(host: &Host) -> Vec<Finding> {
              events_buffer=65536` for new ones",
         ));
     }
+    if get("alerts_suppressed") != 0 {
+        findings.push(bad(
+            "alerts",
+            Verdict::Warn,
+            format!(
+                "{} were not raised: there were more in a minute than alert_limit",
+                get("alerts_suppressed")
+            ),
+            "look at the thresholds (`mutexctl config`), or let a minute have more with \
+             `sudo mutexctl config set alert_limit=1000`",
+        ));
+    }
     let lacks: Vec<_> =
         LACKS.iter().filter(|(key, _)| get(&format!("kernel_lacks_{key}")) != 0).collect();
     if lacks.is_empty() {
