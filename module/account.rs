@@ -2,7 +2,6 @@
 
 //! What the kernel tells the books: packets, namespaces that go, and that time passes.
 
-use mutex_core::ledger::Sweep;
 use mutex_core::measure::Drop as Dropped;
 use mutex_core::measure::SocketEnds;
 use mutex_core::measure::StateChange;
@@ -37,12 +36,8 @@ impl Hooked for Books {
         self.engine().count::<WATCHED, _>(seen, &seen.buffer(), |packet| seen.owner(packet));
     }
 
-    fn netns_gone(&self, netns: u32) {
-        self.engine().end_netns(|| self.cpus().pin(), host::now(), netns);
-    }
-
-    fn netns_all_gone(&self) {
-        self.sweep(Sweep::Gone);
+    fn netns_gone(&self, netns: &[u32]) {
+        self.end_netns(netns);
     }
 }
 
@@ -71,7 +66,7 @@ impl Probed for Books {
 impl Recurring for Books {
     fn run(&self) -> u32 {
         self.engine().close_host_window(|| self.cpus().pin(), host::now());
-        if self.sweep(Sweep::Due(LOOKED_AT)) {
+        if self.sweep(LOOKED_AT) {
             SWEEP_EVERY_UNDER_PRESSURE
         } else {
             SWEEP_EVERY

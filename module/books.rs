@@ -17,7 +17,6 @@ use mutex_core::fd::FdSums;
 use mutex_core::ledger::Ledger;
 use mutex_core::ledger::Readers;
 use mutex_core::ledger::Settled;
-use mutex_core::ledger::Sweep;
 use mutex_core::ledger::Sweeper;
 use mutex_core::snapshot::Cursor;
 use mutex_core::snapshot::Moment;
@@ -136,13 +135,20 @@ impl Books {
         change(self.engine.config())
     }
 
-    /// Collects what is over, and says whether records are still scarce.
-    pub(crate) fn sweep(&self, sweep: Sweep) -> bool {
+    /// Ends what there is of network namespaces that are gone, whose numbers are sorted. The next sweep
+    /// collects it.
+    pub(crate) fn end_netns(&self, netns: &[u32]) {
+        self.sweeper.lock().end_netns(&self.engine, || self.cpus().pin(), host::now(), netns);
+    }
+
+    /// Collects what is over, and says whether records are still scarce. Looks at so many records for
+    /// idle ones.
+    pub(crate) fn sweep(&self, records: u32) -> bool {
         let engine = &self.engine;
         let pin = || self.cpus().pin();
         let mut sweeper = self.sweeper.lock();
         let now = host::now();
-        let mut limbo = sweeper.collect(engine, pin, now, sweep);
+        let mut limbo = sweeper.collect(engine, pin, now, records);
         if !limbo.is_empty() {
             // Every packet that still found one of those records has been counted after this.
             host::grace_period();
@@ -155,8 +161,7 @@ impl Books {
                 }
             }
         }
-        let shelf = &mut *self.shelf.lock();
-        sweeper.expire_fds(engine, pin, now, sweep, &mut shelf.readers);
+        while sweeper.expire_fds(engine, pin, now, &mut self.shelf.lock().readers) {}
         engine.is_short_of_records()
     }
 }

@@ -79,6 +79,10 @@ pub trait Memory {
     /// Has the cache lines of `what` brought to this CPU while it goes on.
     #[inline(always)]
     fn prefetch<T>(_what: &T) {}
+
+    /// Lets other tasks have this CPU if they wait for it. Called in process context, and not pinned.
+    #[inline(always)]
+    fn breathe() {}
 }
 
 /// The CPUs' own parts.
@@ -768,21 +772,6 @@ impl<M: Memory> Engine<M> {
             self.fds.deactivate(pinned, fd, buffer.now);
         }
         Some(())
-    }
-
-    /// Ends what there is of a network namespace that is gone.
-    pub fn end_netns<P: Pinned>(&self, pin: impl Fn() -> P, now: u64, netns: u32) {
-        for (number, connection) in self.connections.ever_used(0) {
-            if connection.meta().has(Meta::IN_USE) && connection.key().netns() == netns {
-                self.end(&pin(), number, connection, Meta::default(), now);
-                connection.change(|meta| Some(meta.with(Meta::NETNS_GONE)));
-            }
-        }
-        for (_, fd) in self.fds.arena().ever_used(0) {
-            if fd.netns() == netns {
-                fd.lose_netns();
-            }
-        }
     }
 
     /// A socket other than TCP's is closed: the sweeper ends its connections. Inside an RCU read

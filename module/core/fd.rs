@@ -555,14 +555,14 @@ impl<A: Deref<Target = [Fd]>, B: Deref<Target = [Bucket]>> Fds<A, B> {
     }
 
     /// Frees an fd without connections whose network namespace is gone, or that has had none for
-    /// `timeout` if that is given. The caller holds the ledger's lock. True if it went.
+    /// `timeout`. The caller holds the ledger's lock. True if it went.
     pub(crate) fn expire<P: Pinned, O: Deref<Target = [Octave]>>(
         &self,
         pin: impl FnOnce() -> P,
         octaves: &Pool<O>,
         number: u32,
         now: u64,
-        timeout: Option<u64>,
+        timeout: u64,
     ) -> bool {
         let Some(fd) = self.arena.get(number) else {
             return false;
@@ -571,8 +571,7 @@ impl<A: Deref<Target = [Fd]>, B: Deref<Target = [Bucket]>> Fds<A, B> {
             return false;
         }
         let idle = now.saturating_sub(fd.idle_since.load(Relaxed));
-        let due =
-            timeout.is_some_and(|timeout| idle >= timeout) || fd.is_single() || fd.is_closed();
+        let due = idle >= timeout || fd.is_single() || fd.is_closed();
         if !due && fd.kind.load(Relaxed) & KIND_NETNS_GONE == 0 {
             return false;
         }

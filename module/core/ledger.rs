@@ -166,16 +166,18 @@ pub struct Sweeper {
     shown: Queue,
     next_connection: u32,
     next_fd: u32,
+    /// Fds that this sweep still has to look at.
+    fds_left: u32,
+    /// Whether there are connections, and fds, of network namespaces that are gone.
+    connections_gone: bool,
+    fds_gone: bool,
 }
 
-/// Which connections a sweep takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sweep {
-    /// Those whose time has come; looks at no more than so many records for idle ones.
-    Due(u32),
-    /// Those whose network namespace is gone, see [`Engine::end_netns`], wherever they are.
-    Gone,
-}
+/// Fds that are looked at under the ledger's lock before it is let go.
+const FDS_AT_ONCE: u32 = 256;
+
+/// Records that are looked at before other tasks may have the CPU.
+const BREATH: u32 = 1024;
 
 /// While records are scarce, a connection that nobody has answered is ended after this part of its
 /// idle timeout.
@@ -187,6 +189,9 @@ const PROCESSED: u64 = 100_000_000;
 /// Ends the connections of sockets that were closed.
 fn end_of_closed_sockets<M: Memory, P: Pinned>(engine: &Engine<M>, pin: &impl Fn() -> P, now: u64) {
     for (number, connection) in engine.connections().ever_used(0) {
+        if number % BREATH == 0 {
+            M::breathe();
+        }
         let meta = connection.meta();
         if !meta.has(Meta::FD_SHARED) || meta.has(Meta::ENDED) {
             continue;
@@ -199,7 +204,42 @@ fn end_of_closed_sockets<M: Memory, P: Pinned>(engine: &Engine<M>, pin: &impl Fn
 }
 
 impl Sweeper {
-    /// Ends idle connections, and takes those out of the index that have been shown long enough.
+    /// Ends what there is of network namespaces that are gone; `netns` are their numbers, sorted. The
+    /// next [`Sweeper::collect`] takes it, however long it would be shown otherwise.
+    ///
+    /// Records are settled by who has the sweeper, so none that is looked at here becomes another's
+    /// meanwhile.
+    pub fn end_netns<M: Memory, P: Pinned>(
+        &mut self,
+        engine: &Engine<M>,
+        pin: impl Fn() -> P,
+        now: u64,
+        netns: &[u32],
+    ) {
+        let is_gone = |one: u32| netns.binary_search(&one).is_ok();
+        for (number, connection) in engine.connections().ever_used(0) {
+            if number % BREATH == 0 {
+                M::breathe();
+            }
+            if connection.meta().has(Meta::IN_USE) && is_gone(connection.key().netns()) {
+                engine.end(&pin(), number, connection, Meta::NETNS_GONE, now);
+                connection.change(|meta| Some(meta.with(Meta::NETNS_GONE)));
+                self.connections_gone = true;
+            }
+        }
+        for (number, fd) in engine.fds().arena().ever_used(0) {
+            if number % BREATH == 0 {
+                M::breathe();
+            }
+            if fd.is_in_use() && is_gone(fd.netns()) {
+                fd.lose_netns();
+                self.fds_gone = true;
+            }
+        }
+    }
+
+    /// Ends idle connections, of which it looks at so many records, and takes those out of the index
+    /// that have been shown long enough.
     ///
     /// The caller waits for a grace period, then settles what it got.
     pub fn collect<M: Memory, P: Pinned>(
@@ -207,39 +247,43 @@ impl Sweeper {
         engine: &Engine<M>,
         pin: impl Fn() -> P,
         now: u64,
-        sweep: Sweep,
+        records: u32,
     ) -> Limbo {
-        if let Sweep::Due(records) = sweep {
-            engine.for_closed_sockets(|| end_of_closed_sockets(engine, &pin, now));
-            self.end_idle(engine, &pin, now, records);
-        }
+        engine.for_closed_sockets(|| end_of_closed_sockets(engine, &pin, now));
+        self.end_idle(engine, &pin, now, records);
         self.take_ended(engine);
+        self.fds_left = records;
+        if core::mem::take(&mut self.fds_gone) {
+            (self.next_fd, self.fds_left) = (0, u32::MAX);
+        }
+        let gone = core::mem::take(&mut self.connections_gone);
         let mut limbo = Limbo::default();
         let mut kept = Queue::default();
         let urgent = engine.is_under_pressure();
         let limits = engine.limits();
         // Then those of the namespace that is short of records are needed, wherever they stand.
         let short = engine.shares.is_any_pressed(limits);
-        let mut looked = 0;
+        let mut looked = 0u32;
         while let Some(record) = self.shown.peek() {
-            looked += 1;
+            looked = looked.wrapping_add(1);
             let Some(connection) = engine.connections().get(record) else {
                 break;
             };
-            let take = match sweep {
-                Sweep::Gone => connection.meta().has(Meta::NETNS_GONE),
-                Sweep::Due(records) => {
-                    let shown = now.saturating_sub(connection.ended_at());
-                    let is_due = urgent || shown >= engine.config().closed();
-                    if !is_due && (!short || looked > records) {
-                        // The rest ended later.
-                        break;
-                    }
-                    is_due || engine.shares.is_pressed(connection.meta().share(), limits)
-                }
-            };
+            if looked % BREATH == 0 {
+                M::breathe();
+            }
+            let shown = now.saturating_sub(connection.ended_at());
+            let is_due = urgent || shown >= engine.config().closed();
+            if !is_due && !gone && (!short || looked > records) {
+                // The rest ended later.
+                break;
+            }
             self.shown.pop(engine);
-            if take {
+            let meta = connection.meta();
+            if is_due
+                || meta.has(Meta::NETNS_GONE)
+                || short && engine.shares.is_pressed(meta.share(), limits)
+            {
                 // The last chance for what passed shortly before the end.
                 engine.finish_windows(&pin, record, connection, now);
                 engine.remove(&pin(), record);
@@ -274,8 +318,8 @@ impl Sweeper {
             if meta.has(Meta::ENDED) {
                 continue;
             }
-            let silent = now.saturating_sub(connection.last_seen());
-            if meta.state() == State::SynRecv && silent > PROCESSED {
+            let idle = now.saturating_sub(connection.last_seen());
+            if meta.state() == State::SynRecv && idle > PROCESSED {
                 let received = connection.received.packets();
                 if engine.count_ignored_syns(&pin(), number, connection, received) {
                     // No socket knows of it.
@@ -293,7 +337,6 @@ impl Sweeper {
                 state => state,
             };
             let timeout = engine.config().idle(connection.key().protocol(), state);
-            let idle = now.saturating_sub(connection.last_seen());
             if idle >= timeout {
                 engine.end(&pin(), number, connection, Meta::TIMED_OUT, now);
             } else if state.is_unanswered()
@@ -328,30 +371,31 @@ impl Sweeper {
     }
 
     /// Frees fds that have been without connections for long enough, or whose network namespace is
-    /// gone. The caller holds the ledger's lock.
+    /// gone: looks at some of those that the last [`Sweeper::collect`] has left to this, and says
+    /// whether more are left. The caller holds the ledger's lock, and lets it go in between.
     pub fn expire_fds<M: Memory, P: Pinned>(
         &mut self,
         engine: &Engine<M>,
         pin: impl Fn() -> P,
         now: u64,
-        sweep: Sweep,
         readers: &mut impl Readers,
-    ) {
-        let (start, records, timeout) = match sweep {
-            Sweep::Due(records) => (self.next_fd, records, Some(engine.config().fd())),
-            Sweep::Gone => (0, u32::MAX, None),
-        };
-        let fds = engine.fds();
+    ) -> bool {
+        let (fds, timeout) = (engine.fds(), engine.config().fd());
+        let most = self.fds_left.min(FDS_AT_ONCE);
         let mut looked = 0;
-        for (number, fd) in fds.arena().ever_used(start).take(records as usize) {
+        for (number, fd) in fds.arena().ever_used(self.next_fd).take(most as usize) {
             looked += 1;
             engine.finish_fd_window(&pin, fd, now);
             if fds.expire(&pin, &engine.octaves, number, now, timeout) {
                 readers.fd_gone(number);
             }
         }
-        if let Sweep::Due(_) = sweep {
-            self.next_fd = if looked < records { 0 } else { start + looked };
+        if looked < most {
+            (self.next_fd, self.fds_left) = (0, 0);
+        } else {
+            self.next_fd += looked;
+            self.fds_left -= looked;
         }
+        self.fds_left != 0
     }
 }

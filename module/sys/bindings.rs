@@ -212,14 +212,12 @@ pub struct mutex_hook_calls {
         ),
     >,
     pub netns_gone: ::core::option::Option<
-        unsafe extern "C" fn(context: *mut ::core::ffi::c_void, netns: __u32),
+        unsafe extern "C" fn(context: *mut ::core::ffi::c_void, netns: *const __u32, count: __u32),
     >,
-    pub netns_all_gone:
-        ::core::option::Option<unsafe extern "C" fn(context: *mut ::core::ffi::c_void)>,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of mutex_hook_calls"][::core::mem::size_of::<mutex_hook_calls>() - 32usize];
+    ["Size of mutex_hook_calls"][::core::mem::size_of::<mutex_hook_calls>() - 24usize];
     ["Alignment of mutex_hook_calls"][::core::mem::align_of::<mutex_hook_calls>() - 8usize];
     ["Offset of field: mutex_hook_calls::packet"]
         [::core::mem::offset_of!(mutex_hook_calls, packet) - 0usize];
@@ -227,8 +225,6 @@ const _: () = {
         [::core::mem::offset_of!(mutex_hook_calls, watched_packet) - 8usize];
     ["Offset of field: mutex_hook_calls::netns_gone"]
         [::core::mem::offset_of!(mutex_hook_calls, netns_gone) - 16usize];
-    ["Offset of field: mutex_hook_calls::netns_all_gone"]
-        [::core::mem::offset_of!(mutex_hook_calls, netns_all_gone) - 24usize];
 };
 unsafe extern "C" {
     pub fn mutex_hooks_register(
@@ -600,6 +596,9 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn mutex_unpin();
+}
+unsafe extern "C" {
+    pub fn mutex_yield();
 }
 unsafe extern "C" {
     pub fn mutex_grace_period();

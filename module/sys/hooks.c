@@ -7,6 +7,7 @@
 #include <linux/netfilter_bridge.h>
 #include <linux/netfilter_ipv4.h>
 #include <linux/percpu.h>
+#include <linux/sort.h>
 #include <linux/timekeeping.h>
 #include <net/dst_metadata.h>
 #include <net/ip.h>
@@ -470,15 +471,51 @@ static void __net_exit netns_pre_exit(struct net *net)
 	nf_unregister_net_hooks(net, hooks, ARRAY_SIZE(hooks));
 }
 
+static int compare_numbers(const void *a, const void *b)
+{
+	u32 one = *(const u32 *)a, other = *(const u32 *)b;
+
+	return one < other ? -1 : one > other;
+}
+
+static void name_gone(u32 *netns, u32 count)
+{
+	sort(netns, count, sizeof(*netns), compare_numbers, NULL);
+	hook_calls->netns_gone(hook_context, netns, count);
+}
+
+/* Namespaces that are named at once: each call looks through all records. */
+#define NETNS_AT_ONCE 16384
+
 static void __net_exit netns_exit_batch(struct list_head *nets)
 {
+	u32 few[32], *many = NULL, *gone = few;
+	u32 room = ARRAY_SIZE(few), count = 0;
 	struct net *net;
 
 	if (READ_ONCE(unregistering))
 		return;
 	list_for_each_entry(net, nets, exit_list)
-		hook_calls->netns_gone(hook_context, net->ns.inum);
-	hook_calls->netns_all_gone(hook_context);
+		count++;
+	if (count > room) {
+		count = min_t(u32, count, NETNS_AT_ONCE);
+		many = kvmalloc_array(count, sizeof(*many), GFP_KERNEL | __GFP_NOWARN);
+		if (many) {
+			gone = many;
+			room = count;
+		}
+	}
+	count = 0;
+	list_for_each_entry(net, nets, exit_list) {
+		gone[count++] = net->ns.inum;
+		if (count == room) {
+			name_gone(gone, count);
+			count = 0;
+		}
+	}
+	if (count)
+		name_gone(gone, count);
+	kvfree(many);
 }
 
 static struct pernet_operations pernet_calls = {

@@ -116,7 +116,7 @@ static struct {
 	atomic_t watched;
 	atomic_t wrong_context;
 	atomic_t gone;
-	atomic_t all_gone;
+	atomic_t batches;
 	atomic_t elsewhere;		/* packets of another namespace than the first */
 	atomic_t elsewhere_gone;	/* the same, after that was said to be gone */
 	atomic_t late;			/* calls after the hooks were to be gone */
@@ -159,26 +159,19 @@ static void hooked_watched_packet(void *context, void *area, const struct mutex_
 	atomic_inc(&hooked.watched);
 }
 
-static void hooked_netns_gone(void *context, __u32 netns)
+static void hooked_netns_gone(void *context, const __u32 *netns, __u32 count)
 {
 	hook_called();
 	might_sleep();
-	WRITE_ONCE(hooked.gone_netns, netns);
-	atomic_inc(&hooked.gone);
-}
-
-static void hooked_netns_all_gone(void *context)
-{
-	hook_called();
-	might_sleep();
-	atomic_inc(&hooked.all_gone);
+	WRITE_ONCE(hooked.gone_netns, netns[0]);
+	atomic_add(count, &hooked.gone);
+	atomic_inc(&hooked.batches);
 }
 
 static const struct mutex_hook_calls hooked_calls = {
 	.packet = hooked_packet,
 	.watched_packet = hooked_watched_packet,
 	.netns_gone = hooked_netns_gone,
-	.netns_all_gone = hooked_netns_all_gone,
 };
 
 static int hooks_init(struct kunit *test)
@@ -271,7 +264,7 @@ static void hooks_follow_namespaces(struct kunit *test)
 {
 	/* ping may find that it has no answer yet when all is over. */
 	KUNIT_ASSERT_EQ(test, run("unshare --net sh -c 'ip link set lo up; ping -q -c 3 -i 0.01 127.0.0.1; true'"), 0);
-	KUNIT_EXPECT_TRUE(test, wait_until(atomic_read(&hooked.all_gone)));
+	KUNIT_EXPECT_TRUE(test, wait_until(atomic_read(&hooked.batches)));
 	/* Requests and answers, on their way out and in. */
 	KUNIT_EXPECT_GE(test, atomic_read(&hooked.elsewhere), 4);
 	KUNIT_EXPECT_EQ(test, atomic_read(&hooked.gone), 1);
@@ -290,7 +283,7 @@ static void hooks_of_a_namespace_end_before_it_is_told(struct kunit *test)
 		WRITE_ONCE(hooked.gone_netns, 0);
 		KUNIT_ASSERT_EQ(test, run("unshare --net sh -c 'ip link set lo up; "
 					  "ping -q -i 0.01 127.0.0.1 & sleep 0.2; kill -KILL $!'"), 0);
-		KUNIT_EXPECT_TRUE(test, wait_until(atomic_read(&hooked.all_gone) >= round));
+		KUNIT_EXPECT_TRUE(test, wait_until(atomic_read(&hooked.batches) >= round));
 		KUNIT_EXPECT_EQ(test, atomic_read(&hooked.gone), round);
 		net_ns_barrier();
 		msleep(20);
@@ -303,7 +296,7 @@ static void hooks_that_end_tell_of_no_namespace(struct kunit *test)
 {
 	hooks_end();
 	KUNIT_EXPECT_EQ(test, atomic_read(&hooked.gone), 0);
-	KUNIT_EXPECT_EQ(test, atomic_read(&hooked.all_gone), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&hooked.batches), 0);
 	KUNIT_ASSERT_EQ(test, run("unshare --net true"), 0);
 	KUNIT_ASSERT_EQ(test, send_datagram(&init_net), 0);
 	net_ns_barrier();

@@ -138,6 +138,11 @@ impl Memory for KernelMemory {
             prefetch_line(core::ptr::from_ref(what).cast::<u8>().wrapping_add(offset));
         }
     }
+
+    fn breathe() {
+        // SAFETY: May be called where one may sleep, which is where the core calls this.
+        unsafe { bindings::mutex_yield() };
+    }
 }
 
 /// Asks the processor for the cache line at an address, which may be any.

@@ -30,11 +30,9 @@ pub(crate) trait Hooked: Send + Sync {
     /// A packet passes; inside an RCU read side. No sleeping. `WATCHED`: while a [`PacketWatch`] lives.
     fn packet<const WATCHED: bool>(&self, seen: &Seen<'_>);
 
-    /// A network namespace is gone; nothing of it is to come. May sleep.
-    fn netns_gone(&self, netns: u32);
-
-    /// All namespaces that went together have been named. May sleep.
-    fn netns_all_gone(&self);
+    /// Network namespaces are gone, whose numbers are sorted; nothing of them is to come, and others may
+    /// get their numbers when this returns. May sleep.
+    fn netns_gone(&self, netns: &[u32]);
 }
 
 /// A socket buffer that passes a hook, on the CPU that it passes on.
@@ -138,7 +136,6 @@ impl<T: Hooked> Hooks<T> {
         packet: Some(packet::<T, false>),
         watched_packet: Some(packet::<T, true>),
         netns_gone: Some(netns_gone::<T>),
-        netns_all_gone: Some(netns_all_gone::<T>),
     };
 
     /// Hooks every network namespace, those to come included. There is one such value at a time.
@@ -197,18 +194,12 @@ fn race() {
 
 /// # Safety
 ///
-/// Called by the hooks, with the context that `Hooks` registered.
-unsafe extern "C" fn netns_gone<T: Hooked>(context: *mut c_void, netns: u32) {
+/// Called by the hooks, with the context that `Hooks` registered, and so many numbers.
+unsafe extern "C" fn netns_gone<T: Hooked>(context: *mut c_void, netns: *const u32, count: u32) {
+    // SAFETY: There are so many, which nobody changes before this returns.
+    let netns = unsafe { core::slice::from_raw_parts(netns, count as usize) };
     // SAFETY: By the invariant of `Hooks` this points to a living `T`.
     unsafe { &*context.cast::<T>() }.netns_gone(netns);
-}
-
-/// # Safety
-///
-/// Called by the hooks, with the context that `Hooks` registered.
-unsafe extern "C" fn netns_all_gone<T: Hooked>(context: *mut c_void) {
-    // SAFETY: By the invariant of `Hooks` this points to a living `T`.
-    unsafe { &*context.cast::<T>() }.netns_all_gone();
 }
 
 /// While one lives, hooks say that packets are watched. Without one they pay nothing for it: what

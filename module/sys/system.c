@@ -26,6 +26,11 @@ void mutex_unpin(void)
 	unpin();
 }
 
+void mutex_yield(void)
+{
+	cond_resched();
+}
+
 static u32 (*work_call)(void *context);
 static void *work_context;
 

@@ -102,10 +102,9 @@ struct mutex_hook_calls {
 	void (*packet)(void *context, void *area, const struct mutex_view *view);
 	/* The same while somebody watches packets, see mutex_watch_packets(). */
 	void (*watched_packet)(void *context, void *area, const struct mutex_view *view);
-	/* A network namespace is gone: no packet of it is to come. May sleep. */
-	void (*netns_gone)(void *context, __u32 netns);
-	/* All namespaces that went together have been named. May sleep. */
-	void (*netns_all_gone)(void *context);
+	/* Network namespaces are gone, whose inode numbers are sorted: no packet of them is to
+	 * come. Their numbers may be given to others when it returns. May sleep. */
+	void (*netns_gone)(void *context, const __u32 *netns, __u32 count);
 };
 
 /* Hooks every network namespace, those to come included. `areas`: of
@@ -288,6 +287,8 @@ int mutex_percpu_next(int cpu);
 /* Keeps bottom halves and other tasks off this CPU. Nests. */
 void mutex_pin(void);
 void mutex_unpin(void);
+/* Lets other tasks have this CPU if they wait for it. May sleep. */
+void mutex_yield(void);
 
 /* Returns when every RCU read side that is running now is over. May sleep. */
 void mutex_grace_period(void);

@@ -5,6 +5,7 @@
 //! The engine runs as in the kernel, with stand-ins for what the kernel gives: being pinned to a CPU
 //! is holding its lock, an RCU read side is a read lock, and a grace period takes the write lock.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
@@ -38,11 +39,11 @@ use mutex_core::fd::Owner;
 use mutex_core::index::buckets_for;
 use mutex_core::index::Bucket;
 use mutex_core::latency::pool_for;
+use mutex_core::latency::Histogram;
 use mutex_core::latency::Octave;
 use mutex_core::ledger::Ledger;
 use mutex_core::ledger::Readers;
 use mutex_core::ledger::Settled;
-use mutex_core::ledger::Sweep;
 use mutex_core::ledger::Sweeper;
 use mutex_core::parse::Family;
 use mutex_core::parse::Untracked;
@@ -145,6 +146,10 @@ fn many<T: Default>(count: usize) -> Vec<T> {
 
 impl Books {
     fn new(connections: u32, fds: u32, cpus: usize) -> Self {
+        Books::with_fd_buckets(connections, fds, cpus, buckets_for(fds))
+    }
+
+    fn with_fd_buckets(connections: u32, fds: u32, cpus: usize, fd_buckets: usize) -> Self {
         let config = Config::new();
         config.change(TIMEOUTS).expect("all are in their ranges");
         let parts = Parts {
@@ -153,7 +158,7 @@ impl Books {
             octaves: many(pool_for(connections as usize)),
             connection_buckets: many(buckets_for(connections)),
             fds: many(fds as usize),
-            fd_buckets: many(buckets_for(fds)),
+            fd_buckets: many(fd_buckets),
             shares: many(shares::SLOTS),
             first_netns: NETNS,
             alerts: many(100),
@@ -179,6 +184,14 @@ impl Books {
     }
 
     fn count(&self, cpu: usize, packet: &TestPacket, now: u64) {
+        self.count_in(packet.netns(), cpu, packet, now);
+    }
+
+    fn count_in(&self, netns: u32, cpu: usize, packet: &TestPacket, now: u64) {
+        self.count_owned(netns, cpu, packet, now, packet.owner());
+    }
+
+    fn count_owned(&self, netns: u32, cpu: usize, packet: &TestPacket, now: u64, owner: Ownership) {
         let bytes = packet.bytes();
         let buffer = Buffer {
             direction: packet.direction,
@@ -186,7 +199,7 @@ impl Books {
             bytes: &bytes,
             length: packet.length(),
             segments: packet.segments,
-            netns: packet.netns(),
+            netns,
             interface: 3,
             l3mdev: 0,
             now,
@@ -195,12 +208,12 @@ impl Books {
             clock: || 0,
         };
         let _read_side = self.rcu.read().expect("nobody panics in a read side");
-        self.engine.count::<false, _>(&self.pin(cpu), &buffer, |_| packet.owner());
+        self.engine.count::<false, _>(&self.pin(cpu), &buffer, |_| owner);
     }
 
-    fn sweep(&self, cpu: usize, sweep: Sweep, now: u64) {
+    fn sweep(&self, cpu: usize, records: u32, now: u64) {
         let mut sweeper = self.sweeper.lock().expect("no panic");
-        let mut limbo = sweeper.collect(&self.engine, || self.pin(cpu), now, sweep);
+        let mut limbo = sweeper.collect(&self.engine, || self.pin(cpu), now, records);
         self.grace_period();
         loop {
             let shelf = &mut *self.shelf.lock().expect("no panic");
@@ -208,8 +221,29 @@ impl Books {
                 break;
             }
         }
-        let shelf = &mut *self.shelf.lock().expect("no panic");
-        sweeper.expire_fds(&self.engine, || self.pin(cpu), now, sweep, &mut shelf.readers);
+        loop {
+            let readers = &mut self.shelf.lock().expect("no panic").readers;
+            if !sweeper.expire_fds(&self.engine, || self.pin(cpu), now, readers) {
+                break;
+            }
+        }
+    }
+
+    fn end_netns(&self, cpu: usize, netns: &[u32], now: u64) {
+        let mut sweeper = self.sweeper.lock().expect("no panic");
+        sweeper.end_netns(&self.engine, || self.pin(cpu), now, netns);
+    }
+
+    /// The connections that are open, and those that are not but still have a record, by namespace.
+    fn listed(&self) -> HashMap<u32, [u32; 2]> {
+        let mut listed = HashMap::<u32, [u32; 2]>::new();
+        for (_, one) in self.engine.connections().ever_used(0) {
+            if one.meta().has(Meta::IN_USE) {
+                let ended = usize::from(one.meta().has(Meta::ENDED));
+                listed.entry(one.key().netns()).or_default()[ended] += 1;
+            }
+        }
+        listed
     }
 
     fn grace_period(&self) {
@@ -478,7 +512,7 @@ fn any_packet(flows: u16) -> impl Strategy<Value = TestPacket> {
 enum Step {
     Packet(TestPacket),
     Wait(u64),
-    Sweep(Sweep),
+    Sweep(u32),
     LoseNetns(u32),
     Snapshot,
     ReadOn,
@@ -488,7 +522,7 @@ fn any_step(flows: u16) -> impl Strategy<Value = Step> {
     prop_oneof![
         20 => any_packet(flows).prop_map(Step::Packet),
         2 => (0..4 * SECOND).prop_map(Step::Wait),
-        2 => (1u32..40).prop_map(|records| Step::Sweep(Sweep::Due(records))),
+        2 => (1u32..40).prop_map(Step::Sweep),
         1 => prop_oneof![Just(NETNS), Just(NETNS + 1)].prop_map(Step::LoseNetns),
         2 => Just(Step::Snapshot),
         6 => Just(Step::ReadOn),
@@ -518,11 +552,8 @@ proptest! {
                     }
                 }
                 Step::Wait(time) => now += time,
-                Step::Sweep(sweep) => books.sweep(0, sweep, now),
-                Step::LoseNetns(netns) => {
-                    books.engine.end_netns(|| books.pin(0), now, netns);
-                    books.sweep(0, Sweep::Gone, now);
-                }
+                Step::Sweep(records) => books.sweep(0, records, now),
+                Step::LoseNetns(netns) => books.end_netns(0, &[netns], now),
                 Step::Snapshot => snapshots.push(books.snapshot()),
                 Step::ReadOn => snapshots.retain_mut(|snapshot| {
                     let goes_on = snapshot.step();
@@ -545,7 +576,7 @@ proptest! {
             // In the end everything is collected, and still there.
             for _ in 0..200 {
                 now += SECOND;
-                books.sweep(0, Sweep::Due(1000), now);
+                books.sweep(0, 1000, now);
             }
         }
         prop_assert_eq!(books.engine.connections().used(), 0);
@@ -646,7 +677,7 @@ fn a_straggler_is_forgotten_sooner_than_a_connection_that_was_adopted() {
     books.count(0, &packet(3, Direction::Sent), SECOND);
     books.count(0, &packet(3, Direction::Received), SECOND);
     let open = |now| {
-        books.sweep(0, Sweep::Due(16), now);
+        books.sweep(0, 16, now);
         let is_open =
             |one: &Connection| one.meta().has(Meta::IN_USE) && !one.meta().has(Meta::ENDED);
         books.engine.connections().ever_used(0).filter(|(_, one)| is_open(one)).count()
@@ -655,6 +686,158 @@ fn a_straggler_is_forgotten_sooner_than_a_connection_that_was_adopted() {
     assert_eq!(open(SECOND + 5 * SECOND), 1, "two were heard from one end");
     assert_eq!(open(SECOND + 99 * SECOND), 1);
     assert_eq!(open(SECOND + 100 * SECOND), 0);
+}
+
+fn datagram(flow: u16) -> TestPacket {
+    TestPacket {
+        flow,
+        direction: Direction::Sent,
+        reply: false,
+        tcp_flags: None,
+        payload: 10,
+        segments: None,
+        broken: false,
+    }
+}
+
+/// What goes with its namespace is collected by the next sweep, however long the rest is shown, and
+/// however many namespaces went at once.
+#[test]
+fn namespaces_that_go_together_are_collected_by_one_sweep() {
+    let books = Books::new(2048, 2048, 1);
+    let now = SECOND;
+    let count = |netns, packet: &TestPacket| {
+        let socket = u64::from(netns) * 10 + u64::from(packet.flow);
+        let single = packet.tcp_flags.is_some();
+        let owner = Owner { socket, single, inode: socket, pid: 1, ..Owner::default() };
+        books.count_owned(netns, 0, packet, now, Ownership::Process(owner));
+    };
+    for netns in 1..=500 {
+        count(netns, &datagram(1));
+        count(netns, &datagram(2));
+        // One that has ended already.
+        count(netns, &TestPacket { tcp_flags: Some(0x04), ..datagram(3) });
+    }
+    let of = |netns| books.listed().get(&netns).copied();
+    assert_eq!((of(1), of(5)), (Some([2, 1]), Some([2, 1])));
+    let gone: Vec<u32> = (1..=500).filter(|netns| netns % 5 != 0).collect();
+    books.end_netns(0, &gone, now);
+    assert_eq!((of(1), of(5), of(499)), (Some([0, 3]), Some([2, 1]), Some([0, 3])));
+    // No other's time has come yet.
+    books.sweep(0, 1, now);
+    let listed = books.listed();
+    assert_eq!(listed.len(), 100);
+    assert!(listed.iter().all(|(netns, counts)| netns % 5 == 0 && *counts == [2, 1]));
+    let mut fds = books.engine.fds().arena().ever_used(0);
+    assert!(fds.all(|(_, fd)| !fd.is_in_use() || fd.netns() % 5 == 0));
+    assert_eq!(books.engine.status(now).connections_closed, 400 * 3 + 100);
+    // The number of one that went is given to another namespace.
+    count(1, &datagram(1));
+    books.sweep(0, 1, now);
+    assert_eq!(of(1), Some([1, 0]));
+    let later = now + 2 * SECOND;
+    books.sweep(0, 1, later);
+    assert_eq!((of(1), of(5)), (Some([1, 0]), Some([2, 0])));
+    books.read().assert_at_rest();
+}
+
+/// A record must not be settled, and opened for another namespace, while it is being ended because its
+/// own is gone.
+#[test]
+fn no_connection_is_ended_because_another_s_namespace_is_gone() {
+    let books = Books::new(16, 16, 1);
+    let (gone, other, now) = (NETNS, NETNS + 1, 9 * SECOND);
+    books.count_in(gone, 0, &datagram(1), SECOND);
+    let met = Cell::new(0);
+    let meet = || {
+        // The record has been looked at, and will be ended next. Whoever may sweep does: it was idle for
+        // so long that it is ended, collected and free, and somebody else takes it.
+        met.set(met.get() + 1);
+        if met.get() == 1 && books.sweeper.try_lock().is_ok() {
+            books.sweep(0, 100, now);
+            books.sweep(0, 100, now + 2 * SECOND);
+            assert_eq!(books.engine.connections().used(), 0);
+            books.count_in(other, 0, &datagram(2), now);
+        }
+        books.pin(0)
+    };
+    let mut sweeper = books.sweeper.lock().expect("no panic");
+    sweeper.end_netns(&books.engine, meet, now, &[gone]);
+    drop(sweeper);
+    assert_eq!(met.get(), 1);
+    books.count_in(other, 0, &datagram(3), now);
+    for (_, one) in books.engine.connections().ever_used(0) {
+        let is_gone = one.meta().has(Meta::NETNS_GONE);
+        assert_eq!((is_gone, one.meta().has(Meta::ENDED)), (one.key().netns() == gone, is_gone));
+    }
+    books.sweep(0, 100, now);
+    assert_eq!(books.listed(), HashMap::from([(other, [1, 0])]));
+}
+
+/// An fd for which the index has no room lives as long as its first connection.
+#[test]
+fn an_fd_without_a_place_in_the_index_leaves_no_latency_to_the_next() {
+    const SOCKETS: u16 = 200;
+    let books = Books::with_fd_buckets(1024, 1024, 1, 1);
+    let of_socket = |number: u16, direction, now| {
+        let packet = TestPacket { direction, ..datagram(number) };
+        let socket = u64::from(number) + 1;
+        let owner = Owner { socket, inode: socket, pid: 1, ..Owner::default() };
+        books.count_owned(NETNS, 0, &packet, now, Ownership::Process(owner));
+    };
+    for number in 0..SOCKETS {
+        of_socket(number, Direction::Sent, SECOND);
+        of_socket(number, Direction::Received, SECOND);
+    }
+    let samples = || {
+        let mut sum = 0;
+        let mut histogram = Histogram::default();
+        for (_, fd) in books.engine.fds().arena().ever_used(0).filter(|(_, fd)| fd.is_in_use()) {
+            books.engine.fd_histogram(fd, &mut histogram);
+            sum += histogram.samples();
+        }
+        sum
+    };
+    assert_eq!(samples(), SOCKETS.into());
+    let mut now = SECOND;
+    for _ in 0..30 {
+        now += SECOND;
+        books.sweep(0, 2000, now);
+    }
+    assert_eq!((books.engine.connections().used(), books.engine.fds().arena().used()), (0, 0));
+    for number in 0..SOCKETS {
+        of_socket(number, Direction::Sent, now);
+    }
+    assert_eq!(samples(), 0, "nothing was measured of these");
+}
+
+/// Connections and fds that all misbehave at once raise no more alerts than a minute may have; those of
+/// the host itself come all the same.
+#[test]
+fn a_minute_has_so_many_alerts_and_no_more() {
+    let books = Books::new(1024, 16, 1);
+    let change = |text: &[u8]| books.engine.config().change(text).expect("they are settings");
+    change(b"alert_connection_bandwidth_out 1\nalert_connection_bandwidth_out_interval 0");
+    change(b"alert_global_bandwidth_out 1\nalert_global_bandwidth_out_interval 0");
+    let burst = |flows: std::ops::Range<u16>, minute: u64| {
+        let began = minute * 60 * SECOND;
+        books.engine.close_host_window(|| books.pin(0), began);
+        for second in 1..=2 {
+            for flow in flows.clone() {
+                books.count(0, &datagram(flow), began + second * SECOND);
+            }
+        }
+        books.engine.close_host_window(|| books.pin(0), began + 3 * SECOND);
+        let status = books.engine.status(began);
+        (status.alerts_raised, status.alerts_suppressed)
+    };
+    // One of them is the host's.
+    assert_eq!(burst(0..150, 1), (100 + 1, 50));
+    assert_eq!(burst(150..170, 2), (101 + 20 + 1, 50));
+    change(b"alert_limit 3");
+    assert_eq!(burst(170..180, 3), (122 + 3 + 1, 57));
+    change(b"alert_limit 0");
+    assert_eq!(burst(180..480, 4), (126 + 300 + 1, 57));
 }
 
 /// Two CPUs, a sweeper and two readers, all at once.
@@ -705,7 +888,7 @@ fn readers_see_balanced_books_while_everything_moves() {
             .collect();
         scope.spawn(|| {
             while !done.load(Relaxed) {
-                books.sweep(1, Sweep::Due(64), clock.load(Relaxed));
+                books.sweep(1, 64, clock.load(Relaxed));
             }
         });
         for _ in 0..2 {
@@ -762,7 +945,7 @@ fn a_socket_on_the_address_of_a_closed_one_has_its_own_connection() {
     };
     assert_eq!(packets(), [(false, 1), (true, 2)]);
     // It is of the closed socket's fd in this test, so the sweeper ends it, too; nothing is counted again.
-    books.sweep(0, Sweep::Due(16), SECOND);
+    books.sweep(0, 16, SECOND);
     assert_eq!(packets(), [(true, 1), (true, 2)]);
     books.read().assert_at_rest();
 }
@@ -778,19 +961,19 @@ fn a_syn_that_is_never_answered_was_dropped() {
     };
     books.count(0, &plain(1, Direction::Received, SYN), SECOND);
     // It may still be on its way.
-    books.sweep(0, Sweep::Due(16), SECOND + SECOND / 100);
+    books.sweep(0, 16, SECOND + SECOND / 100);
     assert_eq!(seen(), (MUTEX_STATE_SYN_RECV, 0));
     // The second tells of the first, the sweeper of the second.
     books.count(0, &plain(1, Direction::Received, SYN), 2 * SECOND);
     assert_eq!(seen(), (MUTEX_STATE_SYN_RECV, 1));
-    books.sweep(0, Sweep::Due(16), 2 * SECOND + SECOND / 2);
+    books.sweep(0, 16, 2 * SECOND + SECOND / 2);
     assert_eq!(seen(), (MUTEX_STATE_ONE_WAY, 2));
-    books.sweep(0, Sweep::Due(16), 3 * SECOND);
+    books.sweep(0, 16, 3 * SECOND);
     assert_eq!(seen(), (MUTEX_STATE_ONE_WAY, 2));
     // The third is answered, and nothing more is made of it.
     books.count(0, &plain(1, Direction::Received, SYN), 3 * SECOND);
     books.count(0, &plain(1, Direction::Sent, Some(0x12)), 3 * SECOND);
-    books.sweep(0, Sweep::Due(16), 4 * SECOND);
+    books.sweep(0, 16, 4 * SECOND);
     assert_eq!(seen(), (MUTEX_STATE_SYN_RECV, 2));
     books.count(0, &plain(1, Direction::Received, Some(0x10)), 4 * SECOND);
     assert_eq!(seen(), (MUTEX_STATE_ESTABLISHED, 2));
