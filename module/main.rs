@@ -14,9 +14,11 @@ mod sys;
 mod watch;
 
 use kernel::prelude::*;
+use mutex_core::selftest;
 
 use crate::books::Books;
 use crate::sys::host;
+use crate::sys::memory::Zeroed;
 use crate::sys::netfilter::Hooks;
 use crate::sys::probes::Probes;
 use crate::sys::proc::Directory;
@@ -30,6 +32,14 @@ module! {
     license: "GPL v2",
 }
 
+/// Computes what has known answers; a module that cannot is not to count anybody's traffic.
+fn test_itself() -> Result {
+    selftest::run(&mut Zeroed::new(selftest::ROOM)?).map_err(|part| {
+        pr_err!("self-test: {} is computed wrongly by this build on this machine, so it is not loaded\n", part.name());
+        ENODEV
+    })
+}
+
 /// What the module has registered. Fields are dropped in their order, so first nobody
 /// reads any more, then nothing is told and no packet comes, then nothing is swept, and then the books go.
 struct Registered {
@@ -41,6 +51,7 @@ struct Registered {
 
 impl Registered {
     fn new() -> Result<Self> {
+        test_itself()?;
         let books = Books::new(config::engine()?)?;
         let sweep = Work::start(books.clone())?;
         let hooks = Hooks::register(books.clone()).inspect_err(|error| {

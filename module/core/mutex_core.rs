@@ -47,6 +47,7 @@ pub mod parse;
 pub mod quality;
 pub mod rate;
 pub mod report;
+pub mod selftest;
 pub mod seqlock;
 pub mod shares;
 pub mod snapshot;

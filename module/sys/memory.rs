@@ -47,6 +47,8 @@ unsafe impl Zeroable for alert::Slot {}
 unsafe impl Zeroable for monitor::Slot {}
 // SAFETY: It is an integer.
 unsafe impl Zeroable for AtomicU64 {}
+// SAFETY: It is an integer.
+unsafe impl Zeroable for u8 {}
 // SAFETY: Integers only.
 unsafe impl Zeroable for FdSums {}
 

@@ -42,6 +42,7 @@ pub mod code {
         ENOMEM = 12, "Out of memory.";
         EFAULT = 14, "Bad address.";
         EBUSY = 16, "Device or resource busy.";
+        ENODEV = 19, "No such device.";
         EINVAL = 22, "Invalid argument.";
     }
 }

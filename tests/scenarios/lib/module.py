@@ -12,6 +12,7 @@ from lib.pace import LONGER
 
 FILE = "/work/mutex.ko"
 MISCOUNTING = "/work/mutex-miscount.ko"
+WRONG_ANSWER = "/work/mutex-wrong-answer.ko"
 PROC = "/proc/mutex"
 
 
