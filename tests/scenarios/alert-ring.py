@@ -211,7 +211,7 @@ def limited():
     rule("connection", "bandwidth_out", 1)
     rule("global", "bandwidth_out", 1)
     sink, one = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
-    sink.bind(("127.0.0.1", 9))
+    sink.bind(("0.0.0.0", 9))
 
     def burst(first, number):
         """A connection for each address; each of them is alarming once."""
