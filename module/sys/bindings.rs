@@ -290,13 +290,13 @@ const _: () = {
     ["Offset of field: mutex_state_change::tcp"]
         [::core::mem::offset_of!(mutex_state_change, tcp) - 52usize];
     ["Offset of field: mutex_state_change::before"]
-        [::core::mem::offset_of!(mutex_state_change, before) - 64usize];
+        [::core::mem::offset_of!(mutex_state_change, before) - 68usize];
     ["Offset of field: mutex_state_change::after"]
-        [::core::mem::offset_of!(mutex_state_change, after) - 65usize];
+        [::core::mem::offset_of!(mutex_state_change, after) - 69usize];
     ["Offset of field: mutex_state_change::reset"]
-        [::core::mem::offset_of!(mutex_state_change, reset) - 66usize];
+        [::core::mem::offset_of!(mutex_state_change, reset) - 70usize];
     ["Offset of field: mutex_state_change::failed"]
-        [::core::mem::offset_of!(mutex_state_change, failed) - 67usize];
+        [::core::mem::offset_of!(mutex_state_change, failed) - 71usize];
     ["Offset of field: mutex_state_change::now"]
         [::core::mem::offset_of!(mutex_state_change, now) - 72usize];
 };

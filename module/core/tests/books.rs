@@ -625,7 +625,7 @@ fn a_namespace_that_floods_has_its_share_and_no_more() {
 
     // Unanswered ones end after an eighth of their timeout of 5 s where records are scarce, and only
     // those of the namespace that has no more; and they are not shown for the usual 2 s.
-    books.sweep(0, Sweep::Due(1000), 3 * SECOND);
+    books.sweep(0, 1000, 3 * SECOND);
     assert_eq!((of(NETNS + 1), of(NETNS)), (0, 20));
     assert_eq!(books.engine.share_of(NETNS + 1), Some((0, 32)));
     (20..40).for_each(|flow| send(flow, 3 * SECOND));
@@ -704,7 +704,7 @@ fn datagram(flow: u16) -> TestPacket {
 /// however many namespaces went at once.
 #[test]
 fn namespaces_that_go_together_are_collected_by_one_sweep() {
-    let books = Books::new(2048, 2048, 1);
+    let books = Books::new(4096, 4096, 1);
     let now = SECOND;
     let count = |netns, packet: &TestPacket| {
         let socket = u64::from(netns) * 10 + u64::from(packet.flow);
