@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The file by which a daemon is found, and by which there is only one. Its lock, not its being there, says that the
+//! The file by which a daemon is found, and by which there is only one. Its locks, not its being there, say that the
 //! daemon lives: the kernel lets go of a lock however its process ends.
+//!
+//! There are two. `flock` keeps a second daemon away. Whether it is held can only be found out by taking it, and then a
+//! daemon that starts at this moment would find it taken. So a daemon also holds a lock of `fcntl`, which can be asked for
+//! without taking it, and which says whose it is.
 
 use std::fs;
 use std::fs::File;
@@ -15,9 +19,13 @@ use anyhow::Context;
 use anyhow::anyhow;
 use anyhow::bail;
 use rustix::fs::FlockOperation;
+use rustix::fs::fcntl_lock;
 use rustix::fs::flock;
 use rustix::io::Errno;
+use rustix::process::Flock;
+use rustix::process::FlockType;
 use rustix::process::Pid;
+use rustix::process::fcntl_getlk;
 
 use crate::reason;
 
@@ -64,6 +72,8 @@ impl PidFile {
             }
             Err(error) => return Err(cannot(error.into())),
         }
+        fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|error| cannot(error.into()))?;
         // On a full disk the lock is worth more than the number in it.
         let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         if let Err(error) = written {
@@ -93,11 +103,51 @@ pub fn running(state_folder: &Path) -> anyhow::Result<Option<Pid>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => bail!("cannot read {}: {}", path.display(), reason(&error)),
     };
-    if flock(&file, FlockOperation::NonBlockingLockShared).is_ok() {
-        return Ok(None);
+    let wanted = Flock::from(FlockType::WriteLock);
+    let held = fcntl_getlk(&file, &wanted)
+        .map_err(|error| anyhow!("cannot ask for the lock of {}: {error}", path.display()))?;
+    let Some(held) = held else { return Ok(None) };
+    // Of a process in another PID namespace the number in the file is all that there is.
+    if held.pid.is_some() {
+        return Ok(held.pid);
     }
     let mut text = String::new();
     file.read_to_string(&mut text).with_context(|| format!("cannot read {}", path.display()))?;
     let pid = text.trim().parse().ok().and_then(Pid::from_raw);
     pid.map(Some).ok_or_else(|| anyhow!("{} has no process id", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering::Relaxed;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn who_asks_whether_a_daemon_runs_keeps_none_from_starting() {
+        let folder = tempfile::tempdir().expect("there is room");
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let asking = scope.spawn(|| {
+                let mut asked = 0;
+                while !is_over.load(Relaxed) {
+                    running(folder.path()).expect("it can be asked for");
+                    asked += 1;
+                }
+                asked
+            });
+            let mut failed = Vec::new();
+            for _ in 0..2000 {
+                match PidFile::take(folder.path()) {
+                    Ok(taken) => drop(taken),
+                    Err(error) => failed.push(error.to_string()),
+                }
+            }
+            is_over.store(true, Relaxed);
+            assert!(asking.join().expect("it has ended") > 100);
+            assert_eq!(failed, [""; 0]);
+        });
+    }
 }
