@@ -23,7 +23,9 @@ use std::io::Read;
 use std::io::Seek;
 use std::io::SeekFrom;
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -131,14 +133,16 @@ impl Recorder {
     /// Bytes of a file where nothing else is said.
     pub const FILE_BYTES: u64 = 64 << 20;
 
-    /// Begins to record into `folder`, which is made if it is not there. What is in it stays as it
-    /// is: a recorder always begins a file of its own, and another one with each load of the module.
+    /// Begins to record into `folder`, which is made if it is not there. Files and folders that are
+    /// made are for their owner: they name connections. What is in it stays as it is: a recorder
+    /// always begins a file of its own, and another one with each load of the module.
     ///
     /// # Errors
     ///
     /// [`Error::Write`], [`Error::RecordedAlready`].
     pub fn new(folder: &Path, retention: Retention) -> Result<Self, Error> {
-        fs::create_dir_all(folder).map_err(Error::Write)?;
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(Error::Write)?;
         let lock = File::open(folder).map_err(Error::Write)?;
         // Some file systems have no locks, or none for folders: that is no error.
         let locked = flock(&lock, FlockOperation::NonBlockingLockExclusive);
@@ -215,7 +219,7 @@ impl Current {
         let mut number = newest.map_or(now, |newest| now.max(newest + 1));
         let mut file = loop {
             let path = folder.join(format!("mutex-{number:020}.rec"));
-            match File::options().write(true).create_new(true).open(path) {
+            match File::options().write(true).create_new(true).mode(0o600).open(path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
                 result => break result?,
             }
@@ -511,6 +515,8 @@ impl Read for Payloads {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use crate::Connection;
     use crate::Image;
@@ -562,6 +568,10 @@ mod tests {
 
         let recording = Recording::open(&path).expect("it is a recording");
         assert_eq!((times(&recording), recording.cuts()), (vec![100, 200, 300], &[][..]));
+        // They are for nobody else.
+        let mode = |path: &Path| path.metadata().expect("it is there").permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(&folder.path().join("new"))), (0o700, 0o700));
+        assert!(recording.files.iter().all(|file| mode(file) == 0o600));
         for (image, recorded) in images.iter().zip(recording.images()) {
             assert!(read(&recording, *recorded).starts_with(&bytes(image)[..72]));
             let header = Image::default().header;

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -27,20 +28,26 @@ struct Nameless {
 }
 
 impl Nameless {
-    /// Makes one that can be named in `folder` and elsewhere on its file system.
-    fn create(folder: &Path) -> io::Result<Self> {
+    /// Makes one that can be named in `folder` and elsewhere on its file system, with that mode, less what the umask takes
+    /// away.
+    fn create(folder: &Path, mode: u32) -> io::Result<Self> {
         let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(0o666);
-        if let Ok(file) = rustix::fs::openat(CWD, folder, flags, mode).map(File::from) {
+        let raw_mode = Mode::from_raw_mode(mode);
+        if let Ok(file) = rustix::fs::openat(CWD, folder, flags, raw_mode).map(File::from) {
             // Without /proc it could not be named.
             if own_path(&file).exists() {
                 return Ok(Nameless { file, hidden: None });
             }
         }
         let (hidden, file) = unique(folder, |path| {
-            OpenOptions::new().write(true).create_new(true).mode(0o666).open(path)
+            OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
         })?;
         Ok(Nameless { file, hidden: Some(hidden) })
+    }
+
+    /// Makes it for those whom the file at `path` is for, if there is one.
+    fn take_permissions(&self, path: &Path) -> io::Result<()> {
+        path.metadata().map_or(Ok(()), |old| self.file.set_permissions(old.permissions()))
     }
 
     /// Gives it its name, which must not be taken, when its content is on the disk.
@@ -137,14 +144,12 @@ pub struct NewFile {
 }
 
 impl NewFile {
-    /// Begins it. What is at `path` stays as it is until [`NewFile::publish`].
-    pub fn create(path: &Path) -> io::Result<Self> {
+    /// Begins it, with that mode unless there is a file. What is at `path` stays as it is until [`NewFile::publish`].
+    pub fn create(path: &Path, mode: u32) -> io::Result<Self> {
         // A symbolic link stays one.
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let content = Nameless::create(parent(&path))?;
-        if let Ok(old) = path.metadata() {
-            content.file.set_permissions(old.permissions())?;
-        }
+        let content = Nameless::create(parent(&path), mode)?;
+        content.take_permissions(&path)?;
         Ok(NewFile { content, path })
     }
 
@@ -171,12 +176,16 @@ pub struct NewFiles {
 }
 
 impl NewFiles {
-    /// Begins them. The folder `path`, if it is there, stays as it is until [`NewFiles::publish`];
+    /// Begins them, for their owner unless there are files of these names. The folder `path`, if it is there, stays as it is until [`NewFiles::publish`];
     /// if it is not, its parent has to be.
     pub fn create(path: &Path, names: &[&'static str]) -> io::Result<Self> {
         let old = path.is_dir();
         let folder = if old { path } else { parent(path) };
-        let file = |name| Ok((name, Nameless::create(folder)?));
+        let file = |name| {
+            let content = Nameless::create(folder, 0o600)?;
+            content.take_permissions(&path.join(name))?;
+            Ok((name, content))
+        };
         let files = names.iter().copied().map(file).collect::<io::Result<_>>()?;
         Ok(NewFiles { files, path: path.to_owned(), old })
     }
@@ -199,7 +208,8 @@ impl NewFiles {
             sync_names(&self.path);
         } else {
             let parent = parent(&self.path);
-            let (folder, ()) = unique(parent, |path| fs::create_dir(path))?;
+            let private = |path: &Path| fs::DirBuilder::new().mode(0o700).create(path);
+            let (folder, ()) = unique(parent, private)?;
             let folder = Staged(folder);
             for (name, content) in &mut self.files {
                 content.name(&folder.0.join(name))?;
@@ -233,7 +243,8 @@ mod tests {
         Ok(Nameless { file, hidden: Some(path) })
     }
 
-    const WAYS: [fn(&Path) -> io::Result<Nameless>; 2] = [Nameless::create, hidden];
+    const WAYS: [fn(&Path) -> io::Result<Nameless>; 2] =
+        [|folder| Nameless::create(folder, 0o600), hidden];
 
     #[test]
     fn a_file_is_replaced_when_it_is_whole_and_not_before() {
@@ -272,7 +283,7 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("it is ours");
         std::os::unix::fs::symlink("file", &link).expect("there is room");
 
-        let new = NewFile::create(&link).expect("the folder can be written");
+        let new = NewFile::create(&link, 0o600).expect("the folder can be written");
         new.file().write_all(b"new").expect("there is room");
         new.publish().expect("there is room");
         assert!(link.is_symlink());

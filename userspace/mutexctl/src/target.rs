@@ -9,6 +9,7 @@ use std::io;
 use std::io::BufWriter;
 use std::io::IsTerminal;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -29,25 +30,49 @@ pub enum Target {
     /// Standard output.
     Output,
     /// A file.
-    File(PathBuf),
+    File(PathBuf, Audience),
+}
+
+/// Whom a new file is for. One that is there stays for whom it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Its owner: it names connections, which are not for every user of the host.
+    Owner,
+    /// Whoever the umask leaves it to.
+    Everyone,
+}
+
+impl Audience {
+    /// The mode of a new file, less what the umask takes away.
+    pub fn mode(self) -> u32 {
+        match self {
+            Audience::Owner => 0o600,
+            Audience::Everyone => 0o666,
+        }
+    }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::Output => f.write_str("to standard output"),
-            Target::File(path) => path.display().fmt(f),
+            Target::File(path, _) => path.display().fmt(f),
         }
     }
 }
 
 impl Target {
-    /// What the command line names: `-` and nothing are standard output.
+    /// What the command line names: `-` and nothing are standard output. A new file is for its owner.
     pub fn new(file: Option<&Path>) -> Self {
+        Target::made_for(Audience::Owner, file)
+    }
+
+    /// The same with a file for others.
+    pub fn made_for(audience: Audience, file: Option<&Path>) -> Self {
         match file {
             Some(file) if file != Path::new("-") => {
                 color::off();
-                Target::File(file.to_owned())
+                Target::File(file.to_owned(), audience)
             }
             _ => Target::Output,
         }
@@ -91,7 +116,7 @@ impl Target {
     }
 
     fn open(&self) -> Result<Opened, Failure> {
-        let Target::File(path) = self else { return self.open_in_place() };
+        let Target::File(path, audience) = self else { return self.open_in_place() };
         match path.metadata() {
             Ok(metadata) if metadata.is_dir() => {
                 Err(anyhow!("cannot write {self}: it is a directory").into())
@@ -100,7 +125,7 @@ impl Target {
             Ok(metadata) if !metadata.is_file() => self.open_in_place(),
             _ => {
                 let open = || {
-                    let new = NewFile::create(path)?;
+                    let new = NewFile::create(path, audience.mode())?;
                     let file: File = new.file().try_clone()?;
                     Ok(Opened::new(file, Some(new)))
                 };
@@ -110,10 +135,10 @@ impl Target {
     }
 
     fn open_in_place(&self) -> Result<Opened, Failure> {
-        let Target::File(path) = self else { return Ok(Opened::new(io::stdout(), None)) };
+        let Target::File(path, audience) = self else { return Ok(Opened::new(io::stdout(), None)) };
         let is_file = path.metadata().map_or(true, |metadata| metadata.is_file());
         let mut options = OpenOptions::new();
-        options.write(true).create(is_file).truncate(is_file);
+        options.write(true).create(is_file).truncate(is_file).mode(audience.mode());
         let file = options.open(path).map_err(|error| Failure::writing(self, &error))?;
         Ok(Opened::new(file, None))
     }

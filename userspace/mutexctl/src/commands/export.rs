@@ -61,10 +61,10 @@ fn folder<'a>(target: &'a Target, format: &str) -> Result<&'a Path, Failure> {
         Target::Output => Err(Failure::Usage(format!(
             "{format} is several tables, so it needs a directory: name one with -o DIR"
         ))),
-        Target::File(path) if path.exists() && !path.is_dir() => {
+        Target::File(path, _) if path.exists() && !path.is_dir() => {
             Err(anyhow!("cannot write {}: it is not a directory", path.display()).into())
         }
-        Target::File(path) => Ok(path),
+        Target::File(path, _) => Ok(path),
     }
 }
 

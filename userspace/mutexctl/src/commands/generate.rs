@@ -15,6 +15,7 @@ use clap_mangen::Man;
 use crate::cli::Cli;
 use crate::failure::Failure;
 use crate::failure::reason;
+use crate::target::Audience;
 use crate::target::Target;
 
 /// When the pages were last reviewed.
@@ -40,7 +41,8 @@ pub fn man(folder: Option<&Path>) -> Result<(), Failure> {
 /// The page of a command and those of its subcommands.
 fn pages(folder: &Path, command: &Command, name: &str) -> Result<(), Failure> {
     let named = command.clone().name(name.to_owned()).bin_name(name.replace('-', " "));
-    write(&Target::File(folder.join(format!("{name}.1"))), &page(named)?)?;
+    let file = folder.join(format!("{name}.1"));
+    write(&Target::File(file, Audience::Everyone), &page(named)?)?;
     for each in command.get_subcommands().filter(|each| !each.is_hide_set()) {
         pages(folder, each, &format!("{name}-{}", each.get_name()))?;
     }

@@ -26,10 +26,12 @@ use crate::table;
 use crate::table::Align::Left;
 use crate::table::Align::Right;
 use crate::table::Column;
+use crate::target::Audience;
 use crate::target::Target;
 
 pub fn run(source: &Source, format: StatsFormat, output: Option<&Path>) -> Result<(), Failure> {
-    let target = Target::new(output);
+    // Whoever reads these in /proc may read them in a file, such as one for Prometheus' node exporter.
+    let target = Target::made_for(Audience::Everyone, output);
     let (stats, text) = if let Some(proc) = source.kernel() {
         let failed = |error| kernel_failure(error, proc, File::Stats);
         let text = proc.text(File::Stats).map_err(failed)?;

@@ -3,6 +3,7 @@
 //! Files are whole or they are not there.
 
 use std::fs::File;
+use std::fs::Permissions;
 use std::io::Read;
 use std::io::Write;
 use std::os::unix::fs::FileTypeExt;
@@ -56,14 +57,52 @@ fn what_was_there_is_replaced() {
 }
 
 #[test]
-fn new_files_have_the_modes_that_the_user_wants() {
+fn new_files_that_name_connections_are_for_their_owner() {
     let host = Host::new();
-    let mut shell = Command::new("sh");
-    shell.current_dir(host.path(".")).args(["-c", "umask 027; exec \"$@\"", "sh"]);
-    shell.args([env!("CARGO_BIN_EXE_mutexctl"), "--proc", "proc", "export", "-o", "out"]);
-    assert!(shell.status().expect("there is a shell").success());
-    let mode = host.path("out").metadata().expect("it is there").permissions().mode();
-    assert_eq!(mode & 0o777, 0o640);
+    let mode = |name: &str| host.path(name).metadata().expect(name).permissions().mode() & 0o777;
+    host.write("old", "");
+    std::fs::create_dir(host.path("old-csv")).expect("there is room");
+    host.write("old-csv/fds.csv", "old");
+    for name in ["old", "old-csv/fds.csv"] {
+        std::fs::set_permissions(host.path(name), Permissions::from_mode(0o640))
+            .expect("it is ours");
+    }
+    // What shells usually have.
+    let run = |args: &[&str]| {
+        let mut shell = Command::new("sh");
+        shell.current_dir(host.path(".")).args(["-c", "umask 022; exec \"$@\"", "sh"]);
+        shell.args([env!("CARGO_BIN_EXE_mutexctl"), "--proc", "proc"]).args(args);
+        assert!(shell.status().expect("there is a shell").success(), "{args:?}");
+    };
+    run(&["export", "-o", "image"]);
+    run(&["export", "--format", "csv", "-o", "csv"]);
+    run(&["export", "--format", "csv", "-o", "old-csv"]);
+    run(&["export", "-o", "old"]);
+    run(&["report", "-o", "report.html"]);
+    run(&["connections", "-o", "connections"]);
+    run(&["record", "--count", "1", "-o", "recording/new"]);
+    run(&["stats", "-o", "stats"]);
+    let recorded = host.path("recording/new").read_dir().expect("it is there").next();
+    let recorded = recorded.expect("there is one").expect("it can be read").path();
+    let recorded = recorded.to_str().expect("it is text").to_owned();
+    for (name, expected) in [
+        ("image", 0o600),
+        ("csv", 0o700),
+        ("csv/fds.csv", 0o600),
+        ("old-csv/connections.csv", 0o600),
+        ("report.html", 0o600),
+        ("connections", 0o600),
+        ("recording", 0o700),
+        ("recording/new", 0o700),
+        (&recorded, 0o600),
+        // Asked for otherwise, by a file that is there.
+        ("old", 0o640),
+        ("old-csv/fds.csv", 0o640),
+        // They name nobody.
+        ("stats", 0o644),
+    ] {
+        assert_eq!(mode(name), expected, "{name}: {:o}", mode(name));
+    }
 }
 
 /// Makes a pipe with a name: something that is neither file nor folder, as a device is. (With a
