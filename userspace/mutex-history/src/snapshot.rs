@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 
 use mutex_core::abi::MUTEX_SCOPE_GLOBAL;
 use mutex_stats::Alert;
@@ -11,6 +12,7 @@ use mutex_stats::Block;
 use mutex_stats::Connection;
 use mutex_stats::Fd;
 use mutex_stats::Header;
+use mutex_stats::Holders;
 use mutex_stats::HostQuality;
 use mutex_stats::Image;
 use mutex_stats::OwnedConnection;
@@ -47,6 +49,8 @@ pub struct Snapshot {
     pub(crate) latency: Latency,
     pub(crate) connections: Vec<Seen>,
     owners: HashMap<u64, (u32, [u8; 16])>,
+    /// What completes and corrects processes.
+    completing: Option<Arc<Holders>>,
 }
 
 /// What is needed of a connection.
@@ -95,6 +99,12 @@ impl Seen {
 }
 
 impl Snapshot {
+    /// Completes and corrects what the kernel says of processes, which has to be that of this moment.
+    #[must_use]
+    pub fn completed_by(holders: Arc<Holders>) -> Self {
+        Snapshot { completing: Some(holders), ..Snapshot::default() }
+    }
+
     /// A connection that has these counters, with its owner.
     pub(crate) fn owned(&self, seen: &Seen, counters: [u64; 6]) -> OwnedConnection {
         let traffic = |packets, bytes| Traffic { packets, bytes, ..Traffic::ZERO };
@@ -123,6 +133,10 @@ impl Snapshot {
     }
 
     fn add_fd(&mut self, fd: &Fd) {
+        let mut fd = *fd;
+        if let Some(holders) = &self.completing {
+            holders.complete(&mut fd);
+        }
         if fd.pid != 0 {
             self.owners.insert(fd.id, (fd.pid, fd.command));
         }

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::io;
+use std::sync::Arc;
 
 use crate::Block;
 use crate::Connection;
@@ -31,6 +32,8 @@ pub struct Selection {
     header: Header,
     wanted: Filter,
     holders: Option<Holders>,
+    /// What completes and corrects processes, without who holds the socket.
+    completing: Option<Arc<Holders>>,
     connections: Vec<Connection>,
     /// How many of the first connections are wanted, and in which order.
     first: Option<(usize, Option<Sort<OwnedConnection>>)>,
@@ -63,6 +66,13 @@ impl Selection {
     #[must_use]
     pub fn fds(filter: Filter, holders: Option<Holders>) -> Self {
         Selection { wanted: filter, holders, all_fds: true, ..Selection::default() }
+    }
+
+    /// Completes and corrects what the kernel says of processes, and does not list who holds their sockets, for which
+    /// all processes would have to be looked at.
+    #[must_use]
+    pub fn completed_by(self, holders: Arc<Holders>) -> Self {
+        Selection { completing: Some(holders), ..self }
     }
 
     /// When and where the image was taken.
@@ -163,7 +173,7 @@ impl Selection {
                 return;
             }
         }
-        if let Some(holders) = &self.holders {
+        if let Some(holders) = self.holders.as_ref().or(self.completing.as_deref()) {
             holders.complete(&mut fd);
         }
         if !self.all_fds || self.wanted.fd(&fd) {

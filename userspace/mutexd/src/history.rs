@@ -155,9 +155,9 @@ impl Work {
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(interval) {
             let trouble = match self.look() {
                 Ok(findings) => {
-                    findings
-                        .into_iter()
-                        .for_each(|found| self.own.journal.tell(NAME, entry(found)));
+                    for found in findings {
+                        self.own.journal.tell(NAME, entry(found));
+                    }
                     None
                 }
                 Err(trouble) => Some(trouble),
@@ -175,7 +175,7 @@ impl Work {
 
     /// Reads the module, and records what it says.
     fn look(&mut self) -> Result<Vec<Finding>, Trouble> {
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Snapshot::completed_by(self.own.processes.beside(self.proc.folder()));
         let read = self.proc.snapshot().and_then(|reader| reader.visit(&mut snapshot));
         read.map_err(|error| Trouble::Kernel(error.to_string()))?;
         let (began, before) = (Instant::now(), self.history.state().written);

@@ -21,6 +21,7 @@ mod part;
 mod peers;
 mod pid_file;
 mod process;
+mod processes;
 mod service;
 mod turns;
 

@@ -25,6 +25,7 @@ use crate::part::Metrics;
 use crate::part::Parts;
 use crate::part::State;
 use crate::process;
+use crate::processes::Processes;
 
 /// Upper ends of the buckets of how long a scrape takes, in seconds.
 const BUCKETS: [f64; 8] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 1.0];
@@ -34,6 +35,7 @@ pub struct Own {
     started: SystemTime,
     pub told: Told,
     pub journal: Journal,
+    pub processes: Processes,
     scrapes: [AtomicU64; 2],
     scrape_times: Mutex<Times>,
     /// By the kernel's file.
@@ -77,6 +79,7 @@ impl Own {
             started: SystemTime::now(),
             told: Told::new(samples),
             journal: Journal::default(),
+            processes: Processes::default(),
             scrapes: Default::default(),
             scrape_times: Mutex::default(),
             read_errors: Mutex::default(),

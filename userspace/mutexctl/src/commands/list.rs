@@ -104,9 +104,18 @@ impl<L: Listed> Query<L> {
 
 /// Who holds which socket, where it is this moment's kernel that is read.
 pub fn holders(source: &Source) -> Option<Holders> {
+    folder_of_processes(source).map(Holders::scan)
+}
+
+/// The same for who does not list them, and only wants each socket's process: as few are looked at as that takes.
+pub fn processes(source: &Source) -> Option<Holders> {
+    folder_of_processes(source).map(Holders::when_needed)
+}
+
+fn folder_of_processes(source: &Source) -> Option<&Path> {
     // Processes are beside the kernel's folder, as in /proc.
     let folder = source.kernel()?.folder().parent()?;
-    Some(Holders::scan(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }))
+    Some(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
 }
 
 /// Lists what the command line says. Nothing is written of a file that is damaged, nor a table of

@@ -32,6 +32,7 @@ pub use diag::parse_severity;
 pub use history::Since;
 pub use history::parse_since;
 pub use list::holders;
+pub use list::processes;
 pub use meter::parse_guid;
 pub use meter::parse_metadata;
 

@@ -13,7 +13,7 @@ use mutex_stats::Recording;
 use mutex_stats::visit;
 
 use super::sample::Sample;
-use crate::commands::holders;
+use crate::commands::processes;
 use crate::failure::Failure;
 use crate::source::Sink;
 use crate::source::Source;
@@ -75,17 +75,13 @@ impl Images {
         }
     }
 
-    /// Looks for the processes that the kernel does not know, not too often: there are many files
-    /// to look at.
+    /// Completes and corrects processes, by what was to be seen of them not long ago: there are many files to look at.
     fn complete(&mut self, sample: &mut Sample) {
         const AGE: Duration = Duration::from_secs(5);
 
         let From::Source(source) = &self.from else { return };
-        if sample.knows_all_processes() {
-            return;
-        }
         if self.holders.as_ref().is_none_or(|(time, _)| time.elapsed() >= AGE) {
-            self.holders = holders(source).map(|holders| (Instant::now(), holders));
+            self.holders = processes(source).map(|holders| (Instant::now(), holders));
         }
         if let Some((_, holders)) = &self.holders {
             sample.complete(holders);

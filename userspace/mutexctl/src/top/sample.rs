@@ -67,14 +67,9 @@ impl Sample {
         (header.boot_id, header.boottime_ns.wrapping_sub(status.uptime_ns))
     }
 
-    /// Fills in the processes that the kernel does not know.
+    /// Completes and corrects what the kernel says of processes.
     pub fn complete(&mut self, holders: &Holders) {
         self.image.fds.iter_mut().for_each(|fd| holders.complete(fd));
-    }
-
-    /// Whether the kernel knows the process of every fd that is open.
-    pub fn knows_all_processes(&self) -> bool {
-        self.image.fds.iter().all(|fd| fd.pid != 0 || fd.closed_ns != 0 || fd.inode == 0)
     }
 
     /// Whether the host's totals are where they have to be, if `sum` is what all connections and

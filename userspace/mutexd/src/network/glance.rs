@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 
 use mutex_stats::Alert;
 use mutex_stats::Block;
@@ -14,6 +15,7 @@ use mutex_stats::Dropped;
 use mutex_stats::Fd;
 use mutex_stats::Fields;
 use mutex_stats::Header;
+use mutex_stats::Holders;
 use mutex_stats::HostQuality;
 use mutex_stats::OwnedConnection;
 use mutex_stats::Owner;
@@ -54,6 +56,7 @@ const FIELDS: [&str; 17] = [
 /// Takes an image.
 pub struct Glance {
     rows: usize,
+    holders: Arc<Holders>,
     time_ns: u64,
     connections: Best<Connection>,
     owners: HashMap<u64, Option<Owner>>,
@@ -78,9 +81,10 @@ struct Process {
 
 impl Glance {
     /// With so many rows at most in each list.
-    pub fn new(rows: usize) -> Self {
+    pub fn new(rows: usize, holders: Arc<Holders>) -> Self {
         Glance {
             rows,
+            holders,
             time_ns: 0,
             connections: Best::new(rows),
             owners: HashMap::new(),
@@ -212,7 +216,8 @@ impl Visitor for Glance {
                 if self.owners.is_empty() {
                     self.owners = self.connections.iter().map(|one| (one.fd, None)).collect();
                 }
-                for fd in records {
+                for mut fd in records {
+                    self.holders.complete(&mut fd);
                     let Fd { id, inode, pid, command, .. } = fd;
                     if let Some(owner) = self.owners.get_mut(&id) {
                         *owner = Some(Owner { inode, pid, command, holders: Vec::new() });
@@ -255,7 +260,8 @@ mod tests {
     #[test]
     fn a_distribution_has_all_octaves_between_its_ends() {
         let of = |latency: &[(u32, u64)]| {
-            let mut glance = Glance::new(5);
+            let mut glance =
+                Glance::new(5, Arc::new(Holders::when_needed("/nonexistent".as_ref())));
             glance.latency.extend(latency);
             let shown = glance.into_json();
             let buckets = shown["latency"]["buckets"].as_array().expect("it is a list").clone();

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use mutex_stats::Error;
 use mutex_stats::File;
+use mutex_stats::Holders;
 use mutex_stats::Proc;
 use mutex_stats::Stats;
 use mutex_stats::formats::Kind;
@@ -80,12 +81,17 @@ impl Network {
         }))
     }
 
-    /// The host's rates since the sample of that number, the oldest first, and the number of the last sample.
-    fn points(&self, since: u64) -> (Vec<Point>, u64) {
-        let samples = self.sampler.samples();
-        let new = samples.windows(2).filter(|pair| pair[1].number > since);
-        let points = new.map(|pair| Point::between(&pair[0], &pair[1])).collect();
+    /// So many at most of the host's rates, the newest, in order: since the sample of that number, and not later than
+    /// that in Unix time; and the number of the last sample.
+    fn points(&self, most: usize, since: u64, until_ns: u64) -> (Vec<Point>, u64) {
+        let samples = self.sampler.newest(most + 1, since, until_ns);
+        let points = samples.windows(2).map(|pair| Point::between(&pair[0], &pair[1])).collect();
         (points, samples.last().map_or(since, |sample| sample.number))
+    }
+
+    /// What completes and corrects processes.
+    fn holders(&self) -> Arc<Holders> {
+        self.own.processes.beside(self.proc.folder())
     }
 
     fn stats(&self) -> Result<Stats, Error> {
@@ -130,7 +136,7 @@ impl Part for Network {
 
     fn write_metrics(&self, metrics: &mut Metrics<'_>) -> io::Result<()> {
         // The image comes first, so that nothing in it is more than the host's totals.
-        let mut top = Top::new(&self.prometheus);
+        let mut top = Top::new(&self.prometheus, || self.holders());
         if top.as_mut().is_some_and(|top| self.visit(top).is_err()) {
             top = None;
         }

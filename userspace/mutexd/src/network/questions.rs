@@ -64,16 +64,6 @@ pub fn routes(network: &Arc<Network>) -> Vec<Route> {
             async || answer(network, stats_text).await
         }),
     };
-    let summary =
-        "The host's rates, a point for each time that its numbers were read, the oldest first.";
-    let samples = Route {
-        path: "/samples",
-        description: operation(summary, &[], &list("samples", &Point::NAMES)),
-        handler: get({
-            let network = network.clone();
-            async || answer(network, |network| Ok(samples_text(network))).await
-        }),
-    };
     let connections = Route {
         path: "/connections",
         description: operation(
@@ -148,7 +138,30 @@ pub fn routes(network: &Arc<Network>) -> Vec<Route> {
             async move || stream::begin(&network)
         }),
     };
-    vec![stats, samples, connections, fds, alerts, stream]
+    vec![stats, samples(network), connections, fds, alerts, stream]
+}
+
+/// The route of samples.
+fn samples(network: &Arc<Network>) -> Route {
+    let summary = "The host's rates, a point for each time that its numbers were read: the newest of them, the oldest first.";
+    let [_, _, mut most, _] = parameters("", "", "");
+    most["schema"]["default"] = MOST.into();
+    let until = parameter(
+        "until_ns",
+        "Only those that are not later, Unix time: what comes before an answer.",
+        &json!({ "type": "integer", "minimum": 0 }),
+        &json!(u64::MAX),
+    );
+    Route {
+        path: "/samples",
+        description: operation(summary, &[most, until], &list("samples", &Point::NAMES)),
+        handler: get({
+            let network = network.clone();
+            async |Asked(asked): Asked<LastSamples>| {
+                answer(network, move |network| samples_text(network, &asked)).await
+            }
+        }),
+    }
 }
 
 /// What somebody wants to see of a list.
@@ -178,6 +191,20 @@ struct LastAlerts {
 impl Default for LastAlerts {
     fn default() -> Self {
         LastAlerts { filter: String::new(), limit: USUAL }
+    }
+}
+
+/// What somebody wants to see of samples.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct LastSamples {
+    limit: usize,
+    until_ns: u64,
+}
+
+impl Default for LastSamples {
+    fn default() -> Self {
+        LastSamples { limit: MOST, until_ns: u64::MAX }
     }
 }
 
@@ -269,9 +296,11 @@ fn stats_text(network: &Network) -> Text {
     Ok(text)
 }
 
-fn samples_text(network: &Network) -> Vec<u8> {
-    let (points, _) = network.points(0);
-    json!({ "schema_version": SCHEMA_VERSION, "samples": points }).to_string().into()
+fn samples_text(network: &Network, asked: &LastSamples) -> Text {
+    let (points, _) = network.points(limit(asked.limit)?, 0, asked.until_ns);
+    // Without a `Value` of each number, which would take several times the memory.
+    let points = serde_json::to_string(&points).map_err(|error| Error::Write(error.into()))?;
+    Ok(format!("{{\"schema_version\":{SCHEMA_VERSION},\"samples\":{points}}}").into())
 }
 
 fn limit(asked: usize) -> Result<usize, Failure> {
@@ -291,7 +320,9 @@ fn connections_text(network: &Network, asked: &Listing) -> Text {
     let sort = sort::<OwnedConnection>(&asked.sort)?;
     let columns = columns(&asked.fields)?;
     let filter = Filter::parse(&asked.filter, Filtered::Connections)?;
-    let mut selection = Selection::connections(filter, None).first(sort.as_ref(), Some(limit));
+    let mut selection = Selection::connections(filter, None)
+        .first(sort.as_ref(), Some(limit))
+        .completed_by(network.holders());
     let header = network.visit(&mut selection)?;
     let records = selection.into_connections(sort.as_ref(), Some(limit));
     rows(&header, RowNames { list: "connections", one: "connection" }, columns, &records)
@@ -302,7 +333,7 @@ fn fds_text(network: &Network, asked: &Listing) -> Text {
     let sort = sort::<HeldFd>(&asked.sort)?;
     let columns = columns(&asked.fields)?;
     let filter = Filter::parse(&asked.filter, Filtered::Fds)?;
-    let mut selection = Selection::fds(filter, None);
+    let mut selection = Selection::fds(filter, None).completed_by(network.holders());
     let header = network.visit(&mut selection)?;
     let records = selection.into_fds(sort.as_ref(), Some(limit));
     rows(&header, RowNames { list: "fds", one: "fd" }, columns, &records)

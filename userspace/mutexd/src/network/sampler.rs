@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use anyhow::Context;
 use mutex_stats::Error;
@@ -22,26 +23,33 @@ use mutex_stats::diagnostics::Severity;
 use rustix::time::ClockId;
 use rustix::time::clock_gettime;
 
+use super::point::Counts;
 use super::read_stats;
 use crate::config;
 use crate::own::Own;
 use crate::own::locked;
 
-/// The host's numbers of a moment.
-#[derive(Clone, Debug)]
+/// The host's numbers of a moment: 168 bytes, so that a day of one each second takes 15 MB.
+#[derive(Clone, Copy, Debug)]
 pub struct Sample {
     /// Counted since the sampler began.
     pub number: u64,
     pub time: SystemTime,
     /// The same moment on the kernel's clock, since boot.
     pub since_boot: Duration,
-    pub stats: Arc<Stats>,
+    pub counts: Counts,
 }
 
 impl Sample {
+    /// When it was taken, in nanoseconds of Unix time.
+    pub fn time_ns(&self) -> u64 {
+        let since_epoch = self.time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// For how long the module had been loaded.
     fn uptime(&self) -> Duration {
-        Duration::from_nanos(self.stats.get("uptime_ns").unwrap_or(0))
+        Duration::from_nanos(self.counts.get("uptime_ns"))
     }
 
     /// Whether the module was loaded anew after `before` was taken.
@@ -125,9 +133,16 @@ impl Sampler {
         }
     }
 
-    /// What is kept, the oldest first.
-    pub fn samples(&self) -> Vec<Sample> {
-        locked(&self.shared.state).samples.iter().cloned().collect()
+    /// So many at most of what is kept, the oldest first: those of that number and later ones which are no later than
+    /// `until_ns` in Unix time, and of these the newest.
+    pub fn newest(&self, most: usize, since: u64, until_ns: u64) -> Vec<Sample> {
+        let state = locked(&self.shared.state);
+        let newest = state.samples.iter().rev().skip_while(|sample| sample.time_ns() > until_ns);
+        let wanted = newest.take_while(|sample| sample.number >= since).take(most);
+        let mut samples: Vec<Sample> = wanted.copied().collect();
+        drop(state);
+        samples.reverse();
+        samples
     }
 
     /// Why the last try gave no sample.
@@ -165,7 +180,7 @@ impl State {
                 let is_new = self.problem.take().is_some() || self.taken == 0;
                 self.taken += 1;
                 let number = self.taken;
-                let sample = Sample { number, time, since_boot, stats: Arc::new(read) };
+                let sample = Sample { number, time, since_boot, counts: Counts::of(&read) };
                 // Another module counts from the beginning.
                 let is_other =
                     self.samples.back().is_some_and(|last| sample.is_of_a_later_load(last));
@@ -261,5 +276,32 @@ mod tests {
         assert_eq!(take(Ok(5)), (vec![3, 4, 5], is_loaded()));
         // Its numbers are not to be compared with those of the one before.
         assert_eq!(take(Ok(1)), (vec![6], ANEW.map(String::from)));
+    }
+
+    #[test]
+    fn the_most_samples_that_can_be_set_take_little_of_the_units_memory() {
+        // `network.samples` is at most 86400, and the unit's MemoryMax is 1 GiB.
+        assert!(86_400 * size_of::<Sample>() < 16 << 20, "{}", size_of::<Sample>());
+    }
+
+    #[test]
+    fn the_newest_before_a_time_are_given_and_no_more_than_are_wanted() {
+        let sample = |number| Sample {
+            number,
+            time: UNIX_EPOCH + Duration::from_nanos(10 * number),
+            since_boot: Duration::ZERO,
+            counts: Counts::default(),
+        };
+        let (samples, tried) = ((3..=9).map(sample).collect(), Instant::now());
+        let state = State { samples, taken: 9, problem: None, tried };
+        let shared = Arc::new(Shared { kept: 10, state: Mutex::new(state) });
+        let taker = Sampler { shared, stop: Mutex::new(None), thread: Mutex::new(None) };
+        let newest = |most, since, until| -> Vec<u64> {
+            taker.newest(most, since, until).iter().map(|sample| sample.number).collect()
+        };
+        assert_eq!(newest(3, 0, u64::MAX), [7, 8, 9]);
+        assert_eq!(newest(100, 8, u64::MAX), [8, 9]);
+        assert_eq!(newest(2, 0, 59), [4, 5]);
+        assert_eq!(newest(2, 0, 20), [0; 0]);
     }
 }

@@ -32,6 +32,9 @@ use crate::own::Own;
 /// Pieces that may wait for a viewer; who has not taken them misses the next ones.
 const WAITING: usize = 4;
 
+/// Points that a viewer is told of at most when it begins: as many as the page shows.
+const SHOWN: usize = 300;
+
 /// The last look at the image, which all viewers share.
 #[derive(Default)]
 pub struct Shared(Option<(Instant, Arc<str>)>);
@@ -91,7 +94,7 @@ async fn tell(network: Arc<Network>, viewer: mpsc::Sender<Bytes>, _counted: View
         loop {
             let piece = tokio::select! {
                 _ = points.tick() => {
-                    let (new, number) = network.points(last);
+                    let (new, number) = network.points(SHOWN, last, u64::MAX);
                     last = number;
                     let problem = network.sampler.problem();
                     event("points", &json!({ "points": new, "problem": problem }).to_string())
@@ -141,7 +144,7 @@ async fn glance(network: Arc<Network>) -> Option<Arc<str>> {
 impl Network {
     /// What there is to see, if the module is there.
     pub fn look(&self) -> Option<Value> {
-        let mut glance = Glance::new(self.page.rows);
+        let mut glance = Glance::new(self.page.rows, self.holders());
         self.visit(&mut glance).ok()?;
         Some(glance.into_json())
     }

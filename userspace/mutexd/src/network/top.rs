@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 
 use mutex_stats::Block;
 use mutex_stats::Column;
@@ -12,6 +13,7 @@ use mutex_stats::Fd;
 use mutex_stats::Fields;
 use mutex_stats::Header;
 use mutex_stats::HeldFd;
+use mutex_stats::Holders;
 use mutex_stats::OwnedConnection;
 use mutex_stats::Owner;
 use mutex_stats::Part;
@@ -35,6 +37,7 @@ pub struct Top {
     fds: Best<Fd>,
     /// Of fds that own one of `connections`.
     owners: HashMap<u64, Option<Owner>>,
+    holders: Arc<Holders>,
 }
 
 fn moved(sent: &Traffic, received: &Traffic) -> u64 {
@@ -43,12 +46,13 @@ fn moved(sent: &Traffic, received: &Traffic) -> u64 {
 
 impl Top {
     /// `None` if nobody wants them.
-    pub fn new(settings: &Prometheus) -> Option<Self> {
+    pub fn new(settings: &Prometheus, holders: impl FnOnce() -> Arc<Holders>) -> Option<Self> {
         let (connections, fds) = (settings.top_connections, settings.top_fds);
         (connections + fds > 0).then(|| Top {
             connections: Best::new(connections),
             fds: Best::new(fds),
             owners: HashMap::new(),
+            holders: holders(),
         })
     }
 
@@ -171,7 +175,8 @@ impl Visitor for Top {
                 if self.owners.is_empty() {
                     self.owners = self.connections.iter().map(|one| (one.fd, None)).collect();
                 }
-                for fd in records {
+                for mut fd in records {
+                    self.holders.complete(&mut fd);
                     if let Some(owner) = self.owners.get_mut(&fd.id) {
                         let Fd { inode, pid, command, .. } = fd;
                         *owner = Some(Owner { inode, pid, command, holders: Vec::new() });

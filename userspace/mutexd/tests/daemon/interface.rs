@@ -125,6 +125,66 @@ fn samples_are_the_rates_of_what_was_read() {
 }
 
 #[test]
+fn samples_are_the_newest_and_can_be_paged_through() {
+    let host = Host::new();
+    let daemon = host.start();
+    let times = |query: &str| -> Vec<u64> {
+        let answer = daemon.get(&format!("/api/v1/samples{query}")).json();
+        let samples = answer["samples"].as_array().expect("it is a list").iter();
+        samples.map(|one| one["time_ns"].as_u64().expect("it is a time")).collect()
+    };
+    until("there are some", || times("").len() > 4);
+    let last = times("?limit=2");
+    assert_eq!(last.len(), 2);
+    let before = times(&format!("?limit=2&until_ns={}", last[0] - 1));
+    assert!(before.len() == 2 && before[1] < last[0], "{before:?} {last:?}");
+    for limit in [0, 1001] {
+        assert_eq!(daemon.get(&format!("/api/v1/samples?limit={limit}")).status, 400);
+    }
+}
+
+#[test]
+fn a_process_that_has_executed_another_program_has_its_command() {
+    let host = Host::new();
+    // As in /proc, beside the folder of the kernel's files.
+    std::fs::create_dir_all(host.path("70/fd")).expect("there is room");
+    host.write("70/comm", "worker\n");
+    std::os::unix::fs::symlink("socket:[107]", host.path("70/fd/3")).expect("there is room");
+    // The other one's pid is another process's by now.
+    std::fs::create_dir_all(host.path("80/fd")).expect("there is room");
+    host.write("80/comm", "stranger\n");
+    host.configure("[prometheus]\ntop_connections = 2\ntop_fds = 2\n[history]\nenabled = true\ninterval = \"1s\"\n");
+    let daemon = host.start();
+    let commands = |path: &str, list: &str| -> Vec<String> {
+        let answer = daemon.get(path).json();
+        let records = answer[list].as_array().unwrap_or_else(|| panic!("{path}: {answer}")).iter();
+        records.map(|one| one["command"].as_str().unwrap_or("-").to_owned()).collect()
+    };
+    let other = "a \"b\" <i>";
+    assert_eq!(commands("/api/v1/fds", "fds"), ["worker", other]);
+    let fields = "/api/v1/connections?fields=command";
+    assert_eq!(commands(fields, "connections"), ["worker", "worker", other, "-"]);
+    let path = format!("{fields}&filter=command%3Dworker");
+    assert_eq!(commands(&path, "connections"), ["worker"; 2]);
+    let metrics = daemon.get("/metrics").body;
+    for family in ["mutex_top_connection_bytes", "mutex_top_fd_bytes"] {
+        let of_it = metrics.lines().filter(|line| line.starts_with(family)).collect::<Vec<_>>();
+        assert!(of_it.iter().any(|line| line.contains("command=\"worker\"")), "{of_it:?}");
+        assert!(!of_it.iter().any(|line| line.contains("curl")), "{of_it:?}");
+    }
+    let mut stream = daemon.connect();
+    let request = b"GET /api/v1/stream HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(request).expect("it listens");
+    let (mut heard, mut buffer) = (String::new(), [0; 4096]);
+    while !heard.contains("\"processes\"") || !heard.ends_with("\n\r\n") {
+        let size = stream.read(&mut buffer).expect("it goes on");
+        assert!(size > 0, "{heard}");
+        heard.push_str(&String::from_utf8_lossy(&buffer[..size]));
+    }
+    assert!(heard.contains("\"command\":\"worker\"") && !heard.contains("curl"), "{heard}");
+}
+
+#[test]
 fn the_stream_tells_what_there_is_and_ends_with_the_daemon() {
     let host = Host::new();
     host.configure("[page]\ninterval = \"1s\"\nmax_viewers = 1\n");
