@@ -41,7 +41,7 @@ install: all ## install the module for the next boots, the tools, their manual a
 	$(installer) install -D -t $(DESTDIR)$(PREFIX)/bin out/tools/*
 	$(installer) install -D -m 644 -t $(DESTDIR)$(PREFIX)/include include/mutex.h
 	$(installer) install -D -m 644 -t $(share)/mutex/schema userspace/mutex-stats/schema/*.json
-	$(installer) install -D -m 644 -t $(share)/mutex/mutexd userspace/mutexd/mutexd.toml userspace/mutexd/contrib/dashboard.json userspace/mutexd/contrib/alerts.yml
+	$(installer) install -D -m 644 -t $(share)/mutex/mutexd userspace/mutexd/mutexd.toml userspace/mutexd/contrib/dashboard.json userspace/mutexd/contrib/alerts.yml userspace/mutexd/contrib/mutexd.logrotate
 	sed 's|/usr/local/bin|$(PREFIX)/bin|' userspace/mutexd/contrib/mutexd.service | $(installer) install -D -m 644 /dev/stdin $(DESTDIR)/lib/systemd/system/mutexd.service
 	$(installer) sh -c 'umask 022; exec out/tools/mutexctl man -o $(share)/man/man1'
 	out/tools/mutexctl completions bash | $(installer) install -D -m 644 /dev/stdin $(share)/bash-completion/completions/mutexctl

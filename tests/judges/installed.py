@@ -33,7 +33,7 @@ def files():
               *(f"usr/share/man/man1/{page}.1" for page in pages),
               "usr/share/bash-completion/completions/mutexctl", "usr/share/zsh/site-functions/_mutexctl",
               "usr/share/fish/vendor_completions.d/mutexctl.fish", "lib/systemd/system/mutexd.service",
-              *(f"usr/share/mutex/mutexd/{name}" for name in ("mutexd.toml", "dashboard.json", "alerts.yml"))}
+              *(f"usr/share/mutex/mutexd/{name}" for name in ("mutexd.toml", "dashboard.json", "alerts.yml", "mutexd.logrotate"))}
     check.equal("each is there, and nothing else", sorted(set(found) ^ wanted), [])
     check.that("for a kernel of Debian's", re.match(r"6\.12\..*-amd64$", release), release)
     modes = {name: path.stat().st_mode & 0o777 for name, path in found.items()}

@@ -179,6 +179,7 @@ impl Daemon {
                     }
                     Told::Reload => {
                         service::reloading();
+                        self.log.reopen();
                         self.reload().await;
                         service::ready(&format!("listens on {}", self.server.addresses()));
                     }

@@ -193,6 +193,27 @@ fn a_service_manager_is_told() {
 }
 
 #[test]
+fn a_log_that_is_rotated_is_opened_anew() {
+    let host = Host::new();
+    let mut daemon = host.start();
+    let rotate = |name: &str| fs::rename(host.path("log"), host.path(name)).expect("it is there");
+    // With SIGHUP, as `systemctl reload` sends it.
+    rotate("log.1");
+    daemon.reload();
+    assert!(host.log().contains("the configuration was read again"), "{}", host.log());
+    // And without: something is logged with each answer.
+    rotate("log.2");
+    until("there is a log again", || {
+        daemon.get("/healthz");
+        host.path("log").exists()
+    });
+    daemon.get("/nothing");
+    assert!(host.log().contains("/nothing"), "{}", host.log());
+    let old = fs::read_to_string(host.path("log.2")).expect("it is there");
+    assert!(!old.contains("/nothing"), "{old}");
+}
+
+#[test]
 fn the_log_can_be_json() {
     let host = Host::new();
     let text = fs::read_to_string(host.path("mutexd.toml")).expect("it is there");
