@@ -18,6 +18,8 @@ from lib.daemon import PATIENCE, TOKEN, Daemon
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FOLDER = "/tmp/fleet"
+# What examples/fleet/certificates has made.
+TLS = "/work/fleet-tls"
 HOSTS = 3
 WATCH = "10.0.0.10"
 PROMETHEUS = f"{WATCH}:9090"
@@ -78,13 +80,14 @@ class Fleet:
             os.makedirs(f"{FOLDER}/{node}")
             with open(f"{HERE}/mutexd.toml") as file:
                 text = file.read()
-            for name, value in (("FOLDER", FOLDER), ("NODE", node), ("ADDRESS", address)):
+            for name, value in (("FOLDER", FOLDER), ("NODE", node), ("ADDRESS", address), ("TLS", TLS)):
                 text = text.replace(name, value)
             with open(f"{FOLDER}/{node}.toml", "w") as file:
                 file.write(self.change(text))
-            self.nodes.append(Daemon(host, node, None, FOLDER, f"{address}:8787", state=f"{FOLDER}/{node}"))
+            self.nodes.append(Daemon(host, node, None, FOLDER, f"{address}:8787", state=f"{FOLDER}/{node}",
+                                     authority=f"{TLS}/ca.pem"))
         with open(f"{HERE}/prometheus.yml") as file:
-            text = file.read().replace("FOLDER", FOLDER)
+            text = file.read().replace("FOLDER", FOLDER).replace("TLS", TLS)
         if self.copies > 1:
             # Targets that differ in a label only.
             start, targets, end = text.partition('      - targets: ["10.0.0.1:8787", "10.0.0.2:8787", "10.0.0.3:8787"]\n')

@@ -33,7 +33,9 @@ def start(settings):
     subprocess.run(["rm", "-rf", FOLDER], check=True)
     os.mkdir(FOLDER)
     with open(f"{FOLDER}/mutexd.toml", "w") as file:
-        file.write(f'state_folder = "{FOLDER}"\nlog = {{ file = "{FOLDER}/log" }}\n{settings}')
+        file.write(f'state_folder = "{FOLDER}"\nlog = {{ file = "{FOLDER}/log" }}\n'
+                   # Metrics that name connections are asked for here without a token.
+                   f'http = {{ allow_everyone = true, socket = "{FOLDER}/http.sock" }}\n{settings}')
     process = subprocess.Popen(["mutexd", "--config", f"{FOLDER}/mutexd.toml", "run"])
     while True:
         try:

@@ -73,10 +73,19 @@ def start(port=0):
     (HOST / "mutexd.toml").write_text(
         f'proc = "{HOST}/proc"\nstate_folder = "{HOST}/state"\nlog = {{ file = "{HOST}/log" }}\n'
         f'[network]\ninterval = "250ms"\n[http]\nlistening_address = "127.0.0.1:{port}"\nrequest_timeout = "1m"\n'
+        f'socket = "{HOST}/http.sock"\n'
         f'[page]\ninterval = "1s"\n[diagnostics]\nsocket = "{HOST}/socket"\n')
     done = mutexd("start")
     check.that("mutexd starts", done.returncode == 0, done.stderr)
     return re.findall(r"listens on 127\.0\.0\.1:(\d+)", (HOST / "log").read_text())[-1]
+
+
+def let_in(browser, base):
+    """Opens the link that mutexctl gives, by which a browser is let in."""
+    done = subprocess.run(["mutexctl", "page", "--no-browser", "--socket", HOST / "http.sock"], capture_output=True, text=True)
+    check.that("mutexctl gives a link", done.stdout.startswith(f"{base}login?code="), done.stdout + done.stderr)
+    browser.open(done.stdout.strip(), 1280, 900)
+    check.that("which leads to the page", browser.wait("location.pathname === '/' && document.title === 'MUTEX' && document.getElementById('state')"))
 
 
 def of_image(what):
@@ -270,13 +279,16 @@ def by_keyboard(browser, kernel, base):
     check.equal("and light again", browser.ask("getComputedStyle(document.body).backgroundColor"), "rgb(255, 255, 255)")
 
 
-def gone_and_back(browser, port):
+def gone_and_back(browser, port, base):
     check.part("mutexd ends and comes back")
     mutexd("stop")
     check.that("the page says so", browser.wait("document.getElementById('state').innerText.startsWith('mutexd does not answer')"))
     check.equal("in another color", browser.ask("document.getElementById('state').className"), "bad")
     start(port)
-    check.that("and goes on by itself", browser.wait("document.getElementById('state').innerText === 'live'"), text_of(browser, "state"))
+    check.that("it asks for a link when mutexd has forgotten it", browser.wait(
+        "document.getElementById('state').innerText === 'mutexd wants to know who looks: run mutexctl page'"), text_of(browser, "state"))
+    let_in(browser, base)
+    check.that("and goes on with it", browser.wait("document.getElementById('state').innerText === 'live'"), text_of(browser, "state"))
     shutil.rmtree(HOST / "proc")
     check.that("without the module it says so", browser.wait("document.getElementById('state').innerText.startsWith('MUTEX is not loaded')"),
                text_of(browser, "state"))
@@ -294,11 +306,18 @@ def main():
     browser = Browser()
     browser.instead(f"{base}api/v1/peers", json.dumps({"schema_version": 1, "peers": peers()}).encode())
     try:
+        check.part("who may look")
+        browser.open(base, 1280, 900)
+        check.that("not everybody", "run mutexctl page" in browser.ask("document.body.innerText"))
+        let_in(browser, base)
+        cookies = browser("Network.getCookies", urls=[base])["cookies"]
+        check.equal("by one cookie that scripts do not see", [(one["httpOnly"], one["sameSite"]) for one in cookies], [(True, "Strict")])
+        check.equal("indeed", browser.ask("document.cookie"), "")
         shown(browser, kernel, base)
         looks(browser, base)
         by_keyboard(browser, kernel, base)
         kernel.end()
-        gone_and_back(browser, port)
+        gone_and_back(browser, port, base)
     finally:
         mutexd("stop")
     browser.close()

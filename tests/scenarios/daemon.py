@@ -4,6 +4,7 @@
 The judges are /proc/mutex, promtool, Prometheus' own answers, SQLite of Python's, and systemd's opinion of the unit.
 """
 
+import http.client
 import json
 import os
 import re
@@ -27,6 +28,9 @@ CONFIG = f"{FOLDER}/mutexd.toml"
 OPEN_METRICS = "application/openmetrics-text;version=1.0.0"
 HISTORY = f"{FOLDER}/state/history.db"
 SOCKET = f"{FOLDER}/diagnostics.sock"
+HTTP_SOCKET = f"{FOLDER}/http.sock"
+TOKEN = "only-tests-know-this-token"
+ALICE = ("setpriv", "--reuid", "alice", "--regid", "alice", "--clear-groups")
 TIERS = (0, 60 * 10**9, 3600 * 10**9)
 DIRECTIONS = ("sent", "received", "forwarded_sent", "forwarded_received")
 
@@ -39,8 +43,30 @@ def mutexd(*words):
     return run("mutexd", "--config", CONFIG, *words)
 
 
-def get(path, address=ADDRESS, **headers):
-    """Status and body."""
+class Local(http.client.HTTPConnection):
+    """A connection to the daemon's local socket, where root may ask everything."""
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(300)
+        self.sock.connect(HTTP_SOCKET)
+
+
+def get(path, **headers):
+    """Status and body of what the daemon answers over its local socket."""
+    connection = Local("localhost")
+    try:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    except http.client.HTTPException as error:
+        raise OSError(str(error)) from error
+    finally:
+        connection.close()
+
+
+def get_by_address(path, address=ADDRESS, **headers):
+    """Status and body of what is answered at an address."""
     request = urllib.request.Request(f"http://{address}{path}", headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=300) as answer:
@@ -61,12 +87,12 @@ def wait(what, condition, seconds=60):
         time.sleep(0.1)
 
 
-def configure(more="", state=f"{FOLDER}/state"):
-    # A slow machine answers late, which is no failure.
-    if "[http]" not in more:
-        more = f'[http]\nrequest_timeout = "1m"\n{more}'
+def configure(more="", state=f"{FOLDER}/state", http=""):
+    """`more` are sections, `http` members of that section."""
     with open(CONFIG, "w") as file:
-        file.write(f'state_folder = "{state}"\nlog = {{ file = "{state}/log", level = "info" }}\n{more}')
+        # A slow machine answers late, which is no failure.
+        file.write(f'state_folder = "{state}"\nlog = {{ file = "{state}/log", level = "info" }}\n'
+                   f'[http]\nrequest_timeout = "1m"\nsocket = "{HTTP_SOCKET}"\n{http}{more}')
 
 
 def log(state=f"{FOLDER}/state"):
@@ -262,23 +288,25 @@ def asked():
     query = ("events", "--kind", "backup:done", "--component", "program", "--since", "1d", "--format", "json")
     events = json.loads(diag(*query).stdout)["events"]
     check.equal("it is kept with who it was", [(one["message"], one["source"]["uid"]) for one in events], [("42 files", 0)])
-    over_http = run("mutexctl", "diag", *query, "--http", ADDRESS)
+    over_http = run("mutexctl", "diag", *query, "--http", HTTP_SOCKET)
     check.equal("HTTP has the same", json.loads(over_http.stdout)["events"], events)
-    done = run("setpriv", "--reuid", "alice", "--regid", "alice", "--clear-groups", "mutexctl", "diag", "health", "--socket", SOCKET)
+    with_token = run("mutexctl", "diag", *query, "--http", ADDRESS, "--token-file", f"{FOLDER}/token")
+    check.equal("and so it has with the token", json.loads(with_token.stdout)["events"], events)
+    done = run(*ALICE, "mutexctl", "diag", "health", "--socket", SOCKET)
     check.that("nobody else may ask", done.returncode == 1 and "Permission denied; ask as root" in done.stderr, done.stdout + done.stderr)
 
 
 def start_prometheus():
     with open(f"{FOLDER}/prometheus.yml", "w") as file:
         file.write(f"global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [{CONTRIB}/alerts.yml]\n"
-                   f"scrape_configs: [{{job_name: mutexd, static_configs: [{{targets: ['{ADDRESS}']}}]}}]\n")
+                   f"scrape_configs: [{{job_name: mutexd, authorization: {{credentials_file: {FOLDER}/token}}, static_configs: [{{targets: ['{ADDRESS}']}}]}}]\n")
     output = open(f"{FOLDER}/prometheus.log", "w")
     return subprocess.Popen(["prometheus", f"--config.file={FOLDER}/prometheus.yml", f"--web.listen-address={PROMETHEUS}",
                              f"--storage.tsdb.path={FOLDER}/tsdb"], stdout=output, stderr=output)
 
 
 def query(expression):
-    status, text = get(f"/api/v1/query?query={urllib.parse.quote(expression)}", PROMETHEUS)
+    status, text = get_by_address(f"/api/v1/query?query={urllib.parse.quote(expression)}", PROMETHEUS)
     answer = json.loads(text)
     if status != 200:
         return answer["error"]
@@ -297,10 +325,10 @@ def scraped():
     expressions = [target["expr"].replace("$__rate_interval", "10s").replace("$instance", ".*")
                    for panel in panels for target in panel["targets"]]
     check.all_equal("it understands the dashboard", ((one, isinstance(query(one), list), True) for one in expressions))
-    rules = json.loads(get("/api/v1/rules", PROMETHEUS)[1])["data"]["groups"][0]["rules"]
+    rules = json.loads(get_by_address("/api/v1/rules", PROMETHEUS)[1])["data"]["groups"][0]["rules"]
     check.all_equal("it understands the rules", ((rule["name"], rule.get("lastError", ""), "") for rule in rules))
     expressions += [rule["query"] for rule in rules]
-    metadata = json.loads(get("/api/v1/metadata", PROMETHEUS)[1])["data"]
+    metadata = json.loads(get_by_address("/api/v1/metadata", PROMETHEUS)[1])["data"]
     known = {f"{name}{suffix}" for name in metadata for suffix in ("", "_total", "_bucket")} | {"up"}
     named = {name for one in expressions for name in re.findall(r"\b((?:mutexd?|process)_\w+|up)\b(?=[{\[ ]|$)", one)}
     check.that("dashboard and rules ask for what there is", len(named) > 15 and named <= known, sorted(named - known))
@@ -335,19 +363,94 @@ def without_module():
                and {seen[0], seen[-1]} == {"module_available"}, seen)
     wait("the history was paused, goes on, and has found that counters begin anew", lambda: (
         set(kinds("history")) >= {"history_paused", "history_resumed", "loaded_anew"}))
-    connections = json.loads(get("/api/v1/connections?filter=protocol%3Dtcp&sort=id&limit=5")[1])["connections"]
+    status, text = get_by_address("/api/v1/connections?filter=protocol%3Dtcp&sort=id&limit=5", Authorization=f"Bearer {TOKEN}")
+    connections = json.loads(text)["connections"] if status == 200 else []
     check.that("our own question is a connection", any(c["local_port"] == 8787 for c in connections))
 
 
 def reloaded():
     check.part("SIGHUP")
-    configure("[http]\nmax_connections = 0\n")
+    configure(http="max_connections = 0\n")
     os.kill(pid(), signal.SIGHUP)
-    wait("what is wrong is in the log", lambda: f"{CONFIG}:4: http.max_connections: 0 is out of range" in log())
+    wait("what is wrong is in the log", lambda: f"{CONFIG}:6: http.max_connections: 0 is out of range" in log())
     check.equal("and it goes on", get("/healthz"), (200, "ok\n"))
     configure("[page]\nenabled = false\n")
     check.equal("mutexd reload", mutexd("reload").returncode, 0)
     wait("what is right is taken", lambda: get("/")[0] == 404)
+    configure()
+    check.equal("mutexd reload", mutexd("reload").returncode, 0)
+    wait("and once more", lambda: get("/")[0] == 200)
+
+
+def asked_by(words, path, *more):
+    """The status that somebody gets; 0 who cannot even connect."""
+    done = run(*words, "curl", "-s", "-m", "300", "-o", "/dev/null", "-w", "%{http_code}", *more, f"http://{ADDRESS}{path}")
+    return int(done.stdout or 0)
+
+
+def disclosed():
+    check.part("who may see what")
+    over_socket = ("--unix-socket", HTTP_SOCKET)
+    for path, status in (("/healthz", 200), ("/readyz", 200), ("/metrics", 200), ("/", 403), ("/api/v1/connections", 403),
+                         ("/api/v1/peers", 403), ("/api/v1/diagnostics/events", 403), ("/api/v1/stream", 403)):
+        check.equal(f"alice asks for {path}", asked_by(ALICE, path), status)
+    for path in ("/metrics", "/api/v1/connections"):
+        check.equal(f"alice asks for {path} over the local socket", asked_by(ALICE, path, *over_socket), 0)
+        check.equal(f"root asks for {path} over the local socket", asked_by((), path, *over_socket), 200)
+    done = run(*ALICE, "mutexctl", "page", "--socket", HTTP_SOCKET)
+    check.that("alice gets no link", done.returncode == 1 and "Permission denied; ask as root" in done.stderr, done.stderr)
+    done = run("mutexctl", "page", "--socket", HTTP_SOCKET)
+    link = done.stdout.strip()
+    check.that("root gets one", done.returncode == 0 and link.startswith(f"http://{ADDRESS}/login?code="), done.stdout + done.stderr)
+    jar = f"{FOLDER}/cookies"
+    status = [asked_by((), link.removeprefix(f"http://{ADDRESS}"), "-c", jar), asked_by((), "/", "-b", jar),
+              asked_by((), "/api/v1/connections", "-b", jar)]
+    check.equal("and who follows it is let in", status, [200] * 3)
+    check.equal("once", asked_by((), link.removeprefix(f"http://{ADDRESS}")), 403)
+    os.unlink(jar)
+    done = run("mutexctl", "diag", "health", "--http", HTTP_SOCKET)
+    check.equal("mutexctl asks over the local socket", done.returncode, 0)
+    done = run("find", f"{FOLDER}/state", HTTP_SOCKET, "-perm", "/077")
+    check.equal("nothing that it has made is for anybody else", done.stdout + done.stderr, "")
+
+    configure("[prometheus]\ntop_fds = 1\n", http='group = "alice"\n')
+    mutexd("reload")
+    wait("metrics that name sockets are not for everybody", lambda: asked_by(ALICE, "/metrics") == 403)
+    check.equal("whose group it is may ask", [asked_by(ALICE, path, *over_socket) for path in ("/metrics", "/api/v1/connections")],
+                [200] * 2)
+    nobody = ("setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups")
+    check.equal("and nobody else", asked_by(nobody, "/metrics", *over_socket), 0)
+    member = ("setpriv", "--reuid", "nobody", "--regid", "nogroup", "--groups", "alice")
+    check.equal("but who is a member", asked_by(member, "/api/v1/connections", *over_socket), 200)
+
+
+def rotated():
+    check.part("the log is rotated")
+    state = f"{FOLDER}/state"
+    os.rename(f"{state}/log", f"{state}/log.1")
+    check.equal("mutexd reload", mutexd("reload").returncode, 0)
+    wait("it goes on in a new file", lambda: "the configuration was read again" in log())
+    check.equal("for its owner", oct(os.stat(f"{state}/log").st_mode & 0o777), "0o600")
+
+
+def exec_shown():
+    check.part("a process that executes another program")
+    # A shell connects, and is something else when it is looked at.
+    words = "exec 3<>/dev/tcp/127.0.0.1/8787; printf 'GET /healthz HTTP/1.1\\r\\nhost: localhost\\r\\n\\r\\n' >&3; read -r _ <&3; exec sleep 1000"
+    with subprocess.Popen(["bash", "-c", words]) as process:
+        def shown():
+            path = f"/api/v1/connections?filter=pid%3D{process.pid}&fields=pid,command"
+            return json.loads(get(path)[1])["connections"]
+        wait("mutexd shows what it is now", lambda: shown() == [{"pid": process.pid, "command": "sleep"}])
+        check.equal("it ends", mutexd("stop").returncode, 0)
+        done = run("setpriv", "--bounding-set=-sys_ptrace", "mutexd", "--config", CONFIG, "start")
+        check.that("it starts as its unit has it, and cannot see what others have open", done.returncode == 0, done.stderr)
+        wait("which makes no difference", lambda: shown() == [{"pid": process.pid, "command": "sleep"}])
+        listed = run("mutexctl", "connections", "--filter", f"pid={process.pid}", "--fields", "command", "--format", "csv")
+        check.equal("and so does mutexctl", listed.stdout.split(), ["command", "sleep"])
+        process.kill()
+    check.equal("it ends", mutexd("stop").returncode, 0)
+    check.equal("and starts", mutexd("start").returncode, 0)
 
 
 def killed():
@@ -405,11 +508,14 @@ def unit():
 def main():
     shutil.rmtree(FOLDER, ignore_errors=True)
     os.mkdir(FOLDER)
+    with open(f"{FOLDER}/token", "w") as file:
+        file.write(TOKEN)
+    os.chmod(f"{FOLDER}/token", 0o600)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     module.load()
     configure("[network]\ninterval = \"1s\"\n[prometheus]\ntop_connections = 3\ntop_fds = 3\n"
               "[history]\nenabled = true\ninterval = \"1s\"\n[monitor]\ninterval = \"500ms\"\n"
-              f"[diagnostics]\nsocket = \"{SOCKET}\"\n")
+              f"[diagnostics]\nsocket = \"{SOCKET}\"\n", http=f'token_file = "{FOLDER}/token"\n')
     check.part("start")
     first = stats()
     done = mutexd("start")
@@ -429,6 +535,9 @@ def main():
     del sockets
     without_module()
     reloaded()
+    rotated()
+    disclosed()
+    exec_shown()
     killed()
     check.equal("mutexd stop", mutexd("stop").returncode, 0)
     full_disk()

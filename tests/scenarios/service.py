@@ -8,6 +8,7 @@ import os
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,6 +21,8 @@ UNIT = "/work/contrib/mutexd.service"
 CONFIG = "/etc/mutexd.toml"
 STATE = "/var/lib/mutexd"
 SOCKET = "/run/mutexd/diagnostics.sock"
+HTTP_SOCKET = "/run/mutexd/http.sock"
+ALICE = ("setpriv", "--reuid", "alice", "--regid", "alice", "--clear-groups")
 LOG = "/tmp/systemd.log"
 # What a host's systemd does besides, and would do to this one.
 MASKED = ("systemd-sysctl", "systemd-binfmt", "systemd-modules-load", "systemd-udevd", "systemd-udev-trigger",
@@ -34,6 +37,8 @@ mount -t tmpfs tmpfs /tmp
 [ -e /sys/fs/cgroup/cgroup.procs ] || mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir -p /run/systemd/system
 cp {UNIT} /run/systemd/system/
+mkdir /run/systemd/system/mutexd.service.d
+printf '[Service]\\nSupplementaryGroups=alice\\n' >/run/systemd/system/mutexd.service.d/group.conf
 echo '[Unit]' >/run/systemd/system/scenario.target
 for name in {shlex.join(MASKED)}; do ln -s /dev/null /run/systemd/system/$name.service; done
 exec env -i container=scenario "PATH=$PATH" /usr/lib/systemd/systemd --system --unit=scenario.target --log-target=kmsg --log-level=err
@@ -121,13 +126,23 @@ def started(systemd):
     check.equal("systemctl start waits until it is ready", (*systemd.control("start", "mutexd"), get("/readyz")),
                 (0, "", (200, "healthy\n")))
     check.equal("it says where it listens", (systemd.show("StatusText"), systemd.show("Result")),
-                ("listens on 127.0.0.1:8787", "success"))
+                (f"listens on 127.0.0.1:8787, {HTTP_SOCKET}", "success"))
     _, status = systemd.pid()
     check.equal("no new privileges, a filter of system calls, two capabilities to have at most",
                 (status["NoNewPrivs"], status["Seccomp"], int(status["CapBnd"], 16)), ("1", "2", CAPABILITIES))
     check.equal("its folder", (oct(os.stat(STATE).st_mode & 0o777), os.stat(STATE).st_uid), ("0o750", 0))
-    status, answer = get("/api/v1/connections?filter=local_port%3D8787")
-    check.that("it reads the kernel's connections", status == 200 and '"local_port":8787' in answer, answer[:300])
+    question = f"curl -s --unix-socket {HTTP_SOCKET} http://localhost/api/v1/connections?filter=local_port%3D8787".split()
+    with socket.create_connection(("127.0.0.1", 8787)):
+        for who, words in (("root", ()), ("whose group may ask", ALICE)):
+            answer = systemd.run(*words, *question).stdout
+            check.that(f"{who}: it reads the kernel's connections", '"local_port":8787' in answer, answer[:300])
+    check.equal("at its address they are not for everybody", get("/api/v1/connections")[0], 403)
+    done = systemd.run("mutexctl", "page")
+    check.that("mutexctl finds the local socket", done.stdout.startswith("http://127.0.0.1:8787/login?code="), done.stdout + done.stderr)
+    record = f"socat -t 300 - UNIX:{SOCKET}"
+    event = '{"record": {"kind": "backup:done", "message": "42 files"}}'
+    done = systemd.run(*ALICE, "sh", "-c", f"echo '{event}' | {record}")
+    check.that("whose group it is hands over an event", '"ok":true' in done.stdout, done.stdout + done.stderr)
     done = systemd.run("mutexctl", "diag", "events", "--component", "daemon")
     check.that("it records, and mutexctl finds its socket", done.returncode == 0 and "mutexd is ready" in done.stdout,
                done.stdout + done.stderr)
@@ -151,7 +166,7 @@ def killed(systemd):
 def stuck(systemd):
     check.part("a daemon that hangs")
     folder = "/run/systemd/system/mutexd.service.d"
-    systemd.run("sh", "-c", f"mkdir {folder}; printf '[Service]\\nWatchdogSec=10s\\n' >{folder}/soon.conf")
+    systemd.run("sh", "-c", f"printf '[Service]\\nWatchdogSec=10s\\n' >{folder}/soon.conf")
     check.equal("looked after more often", (systemd.control("daemon-reload"), systemd.control("restart", "mutexd")),
                 ((0, ""), (0, "")))
     old, _ = systemd.pid()
@@ -173,7 +188,8 @@ def main():
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     module.load()
     with open(CONFIG, "w") as file:
-        file.write(f'log = {{ file = "{STATE}/log" }}\n[diagnostics]\nsocket = "{SOCKET}"\n[http]\nrequest_timeout = "1m"\n')
+        file.write(f'log = {{ file = "{STATE}/log" }}\n[diagnostics]\nsocket = "{SOCKET}"\ngroup = "alice"\n'
+                   '[http]\nrequest_timeout = "1m"\ngroup = "alice"\n')
     systemd = Systemd()
     try:
         for part in (started, reloaded, killed, stuck, stopped):

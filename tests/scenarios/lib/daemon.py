@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sqlite3
+import ssl
 import subprocess
 import time
 import urllib.parse
@@ -43,10 +44,12 @@ def fill(folder):
 
 class Daemon:
     """`settings` are whole sections, or None if its configuration is there; its state folder and its log are below
-    `folder`. `before` are words that its command begins with.
+    `folder`. `before` are words that its command begins with. `authority` is a file with the certificate that has signed
+    its own, if it speaks TLS.
     """
 
-    def __init__(self, host, name, settings, folder, address=f"127.0.0.1:{PORT}", before=(), state=None):
+    def __init__(self, host, name, settings, folder, address=f"127.0.0.1:{PORT}", before=(), state=None, authority=None):
+        self.tls = authority and ssl.create_default_context(cafile=authority)
         self.host, self.name, self.address, self.before = host, name, address, before
         self.folder = state or f"{folder}/{name}.state"
         self.config = f"{folder}/{name}.toml"
@@ -64,6 +67,8 @@ class Daemon:
             # A slow machine answers late, which is no failure.
             file.write(f'state_folder = "{self.folder}"\nlog = {{ file = "{self.folder}/log" }}\n'
                        f'[http]\nlistening_address = "{self.address}"\ntoken_file = "{token}"\n'
+                       # Not in the state folder, whose disk may have no room for it.
+                       f'socket = "/tmp/mutexd-{self.name}.sock"\n'
                        f'request_timeout = "1m"\n{settings}\n')
 
     def start(self, wait=True):
@@ -83,7 +88,10 @@ class Daemon:
         host, port = self.address.rsplit(":", 1)
         headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
         while True:
-            connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
+            if self.tls:
+                connection = http.client.HTTPSConnection(host, int(port), timeout=PATIENCE, context=self.tls)
+            else:
+                connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
             try:
                 with self.host.inside():
                     connection.connect()

@@ -50,6 +50,7 @@ pub mod formats;
 mod holders;
 mod image;
 mod load;
+pub mod local_socket;
 mod mapping;
 mod memory;
 #[cfg(feature = "monitor")]

@@ -29,6 +29,7 @@ use crate::help;
 use crate::human::parse_duration;
 use crate::human::parse_moment;
 use crate::human::parse_size;
+use crate::local;
 use crate::target::print;
 use crate::top::View;
 
@@ -149,6 +150,10 @@ pub enum Command {
     /// Ask the daemon what has happened, and whether all is well.
     #[command(after_help = help::DIAG)]
     Diag(DiagArgs),
+
+    /// Open the daemon's live page in a browser.
+    #[command(after_help = help::PAGE)]
+    Page(PageArgs),
 
     /// Write one page, for people, that says how the host fares.
     #[command(after_help = help::REPORT)]
@@ -486,7 +491,7 @@ pub struct DiagArgs {
     /// Ask over this local socket: `diagnostics.socket` of the daemon's configuration.
     #[arg(long, global = true, value_name = "FILE")]
     pub socket: Option<PathBuf>,
-    /// Ask the HTTP interface at this address and port.
+    /// Ask the HTTP interface: at this address and port, or over the local socket with this path.
     #[arg(long, global = true, value_name = "ADDRESS")]
     pub http: Option<String>,
     /// The token that the HTTP interface asks for is in this file.
@@ -498,6 +503,17 @@ pub struct DiagArgs {
     /// A file; `-` is standard output, the default.
     #[arg(long, short, global = true, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// Options of `page`.
+#[derive(Debug, Args)]
+pub struct PageArgs {
+    /// The daemon's local socket: `http.socket` of its configuration.
+    #[arg(long, value_name = "FILE", default_value = local::SOCKET)]
+    pub socket: PathBuf,
+    /// Print the link, and open no browser.
+    #[arg(long)]
+    pub no_browser: bool,
 }
 
 /// What the daemon is asked.

@@ -18,6 +18,9 @@ Units: packets as on the wire (each segment of a GSO or GRO super-packet is one)
 kernel's, super-packets as one; bytes are IP bytes, all headers included; payload is what the
 transport carried, retransmissions included; times are nanoseconds since 1970. Integers are exact.
 
+New files (--output) are for their owner, mode 0600, since they name connections; those of stats and man
+are for everybody, as the umask says. A file that is replaced keeps its mode.
+
 Exit status: 0 done; 1 failed, or the books do not balance; 2 wrong usage.
 Data goes to standard output, one sentence about what went wrong to standard error.";
 
@@ -348,12 +351,13 @@ Examples:
   sudo mutexctl diag events --follow                 those that there are, and each as it comes
   sudo mutexctl diag events --kind alert --format jsonl | jq -c '{peer, message}'
   sudo mutexctl diag counts                          how many of which severity and kind
-  mutexctl diag health --http 192.0.2.1:8787 --token-file token
+  mutexctl diag health --http 127.0.0.1:8787 --token-file token
 
 The daemon mutexd keeps the last events: the kernel module's alerts, what it found in the history, its
-own faults, and what other programs hand over. It is asked over its local socket, where root and its own
-user may ask, or over its HTTP interface: --socket or --http says which. Without either it is
-/run/mutexd/diagnostics.sock or, if that is not there, http://127.0.0.1:8787.
+own faults, and what other programs hand over. It is asked over its diagnostics socket, where root and its
+own user may ask, or over its HTTP interface, where members of http.group may ask as well: --socket or --http
+says which. Without either it is /run/mutexd/diagnostics.sock or, if that is not there,
+/run/mutexd/http.sock.
 
 An event has a number without gaps, a time, a severity, the component that it is from (a part of mutexd,
 kernel, or program), a kind, perhaps a peer, a message, and in JSON metadata.
@@ -361,6 +365,21 @@ kernel, or program), a kind, perhaps a peer, a message, and in JSON metadata.
 --follow waits for a daemon that is started again, whose numbers begin with 1.
 
 Exit status: 0 done; 1 failed; 2 wrong usage; of health 3 if it is degraded, 4 if it is unhealthy.";
+
+pub const PAGE: &str = "\
+Examples:
+  sudo mutexctl page
+  mutexctl page --no-browser                         print the link only
+
+Asks the daemon mutexd, over its local socket, for a link to its live page, prints the link, and opens it in
+the program that BROWSER names, or with xdg-open on a desktop, but not as root. Root, the daemon's own user
+and members of http.group may ask.
+
+The link can be followed once, for five minutes. The browser that follows it gets a cookie, with which it may
+look for 12 hours, or until the daemon ends; it can change nothing. For a browser on another machine, log in
+with `ssh -L 8787:127.0.0.1:8787 HOST` and ask there: the link leads through the tunnel.
+
+Exit status: 0 done; 1 failed; 2 wrong usage.";
 
 pub const AUDIT: &str = "\
 For each of four directions and four counters

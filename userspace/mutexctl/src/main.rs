@@ -13,6 +13,7 @@ mod failure;
 mod help;
 mod histogram;
 mod human;
+mod local;
 mod progress;
 mod report;
 mod safe_file;

@@ -133,7 +133,7 @@ impl Daemon {
         // Who cannot listen has nothing to start parts for.
         server.bind(&config.http).await?;
         let parts = start_parts(&config, &own).await?;
-        let site = match Site::new(&config, &parts, &own) {
+        let site = match Site::new(&config, &parts, &own, &server.next_addresses()) {
             Ok(site) => site,
             Err(error) => {
                 end_parts(parts).await;
@@ -240,7 +240,8 @@ impl Daemon {
         let changed = tokio::task::spawn_blocking(move || parts.change(&old, &new, &own));
         let (parts, errors) = changed.await?;
         self.parts = parts;
-        self.server.serve(Site::new(&config, &self.parts, &self.own)?);
+        let addresses = self.server.next_addresses();
+        self.server.serve(Site::new(&config, &self.parts, &self.own, &addresses)?);
         self.guard = guard::start(&self.parts, &self.own);
         self.log.set(config.log.level);
         self.config = config;

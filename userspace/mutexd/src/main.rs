@@ -13,6 +13,7 @@ mod guard;
 mod history;
 mod http;
 mod journal;
+mod local;
 mod log;
 mod monitor;
 mod network;
@@ -30,11 +31,14 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use rustix::fs::Mode;
 
 use crate::cli::Cli;
 use crate::cli::Command;
 
 fn main() -> ExitCode {
+    // Whatever this process creates names connections, or may do so.
+    rustix::process::umask(Mode::from_raw_mode(0o077));
     let cli = Cli::parse();
     let config = cli.config.as_deref();
     let done = match &cli.command {

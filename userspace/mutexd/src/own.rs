@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -19,6 +20,7 @@ use mutex_stats::formats::Kind;
 use mutex_stats::formats::Number;
 use tokio::sync::watch;
 
+use crate::http::Logins;
 use crate::journal::Journal;
 use crate::monitor::Told;
 use crate::part::Metrics;
@@ -36,6 +38,7 @@ pub struct Own {
     pub told: Told,
     pub journal: Journal,
     pub processes: Processes,
+    pub logins: Logins,
     scrapes: [AtomicU64; 2],
     scrape_times: Mutex<Times>,
     /// By the kernel's file.
@@ -43,6 +46,9 @@ pub struct Own {
     /// By status.
     answers: Mutex<BTreeMap<u16, u64>>,
     pub connections: AtomicUsize,
+    /// Of these, those to the local socket and those to addresses.
+    pub local_connections: Arc<AtomicUsize>,
+    pub network_connections: Arc<AtomicUsize>,
     /// Who asked and waits for a turn.
     pub waiting: AtomicUsize,
     pub refused: AtomicU64,
@@ -80,11 +86,14 @@ impl Own {
             told: Told::new(samples),
             journal: Journal::default(),
             processes: Processes::default(),
+            logins: Logins::default(),
             scrapes: Default::default(),
             scrape_times: Mutex::default(),
             read_errors: Mutex::default(),
             answers: Mutex::default(),
             connections: AtomicUsize::new(0),
+            local_connections: Arc::default(),
+            network_connections: Arc::default(),
             waiting: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
             viewers: AtomicUsize::new(0),

@@ -2,19 +2,14 @@
 
 //! Takes events from other programs over a local socket.
 
-use std::fs;
 use std::io;
 use std::io::Read;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -33,19 +28,22 @@ use super::protocol::MAX_REQUEST;
 use super::protocol::Outcome;
 use super::protocol::Request;
 use super::protocol::refusal;
+use crate::local_socket::SocketFile;
 
 /// Who may come, and how many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerSettings {
     /// The socket's mode: who may write to it may connect.
     pub mode: u32,
+    /// The group that the socket is given to, by its id; it stays that of this process if there is none.
+    pub group: Option<u32>,
     /// The most programs that are connected at a time.
     pub max_clients: usize,
 }
 
 impl Default for ListenerSettings {
     fn default() -> Self {
-        ListenerSettings { mode: 0o660, max_clients: 64 }
+        ListenerSettings { mode: 0o660, group: None, max_clients: 64 }
     }
 }
 
@@ -97,31 +95,10 @@ impl Tally {
 /// its answers is not listened to until it does, and nobody else waits for it.
 #[derive(Debug)]
 pub struct Listener {
-    place: Option<Place>,
+    file: Option<SocketFile>,
     tally: Arc<Tally>,
     stop: UnixStream,
     thread: Option<JoinHandle<()>>,
-}
-
-/// The file that a socket is.
-#[derive(Debug)]
-struct Place {
-    path: PathBuf,
-    id: (u64, u64),
-}
-
-fn file_id(path: &Path) -> io::Result<(u64, u64)> {
-    let metadata = fs::symlink_metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
-}
-
-impl Drop for Place {
-    /// Takes the file away, unless it is another one by now.
-    fn drop(&mut self) {
-        if file_id(&self.path).is_ok_and(|id| id == self.id) {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
 }
 
 impl Listener {
@@ -136,28 +113,9 @@ impl Listener {
         settings: &ListenerSettings,
         recorder: Arc<Recorder>,
     ) -> io::Result<Self> {
-        let path = path.as_ref();
-        if let Ok(metadata) = fs::symlink_metadata(path) {
-            if !metadata.file_type().is_socket() {
-                let what = format!("{} is no socket", path.display());
-                return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
-            }
-            match UnixStream::connect(path) {
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                    fs::remove_file(path)?;
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                _ => {
-                    let what = format!("somebody listens at {}", path.display());
-                    return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
-                }
-            }
-        }
-        let socket = UnixListener::bind(path)?;
-        let place = Place { path: path.to_owned(), id: file_id(path)? };
-        fs::set_permissions(path, fs::Permissions::from_mode(settings.mode))?;
+        let (socket, file) = SocketFile::listen(path.as_ref(), settings.mode, settings.group)?;
         let mut listener = Listener::start_on(socket, settings, recorder)?;
-        listener.place = Some(place);
+        listener.file = Some(file);
         Ok(listener)
     }
 
@@ -185,7 +143,7 @@ impl Listener {
         };
         let name = String::from("diagnostics");
         let thread = thread::Builder::new().name(name).spawn(move || server.run())?;
-        Ok(Listener { place: None, tally, stop, thread: Some(thread) })
+        Ok(Listener { file: None, tally, stop, thread: Some(thread) })
     }
 
     /// What has come so far.
@@ -208,7 +166,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.place = None;
+        self.file = None;
         // Its other end sees that this one is gone.
         let _ = self.stop.shutdown(std::net::Shutdown::Both);
         if let Some(thread) = self.thread.take() {

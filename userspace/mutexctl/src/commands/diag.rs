@@ -33,6 +33,7 @@ use crate::failure::printable;
 use crate::failure::reason;
 use crate::failure::say;
 use crate::human;
+use crate::local;
 use crate::target::Target;
 use crate::web::Web;
 
@@ -95,7 +96,7 @@ impl Daemon {
             (_, Some(address)) => web(address),
             (Some(path), None) => Self::socket(path),
             (None, None) if Path::new(SOCKET).exists() => Self::socket(Path::new(SOCKET)),
-            (None, None) => web(Web::ADDRESS),
+            (None, None) => web(local::SOCKET),
         }
     }
 

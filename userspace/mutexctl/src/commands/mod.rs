@@ -18,6 +18,7 @@ mod generate;
 mod history;
 mod list;
 mod meter;
+mod page;
 mod record;
 mod records;
 mod replay;
@@ -81,6 +82,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Replay(args) => replay::run(args),
         Command::History(args) => history::run(args),
         Command::Diag(args) => diag::run(args),
+        Command::Page(args) => page::run(args),
         Command::Report(args) => report::run(&Source::of(proc, &args.from)?, args),
         Command::Audit { file, at, quiet } => {
             audit::run(&Source::new(proc, file.as_deref()).at(*at)?, *quiet)

@@ -22,6 +22,7 @@ fn help_teaches() {
         ("replay", include_str!("expected/help-replay.txt")),
         ("history", include_str!("expected/help-history.txt")),
         ("diag", include_str!("expected/help-diag.txt")),
+        ("page", include_str!("expected/help-page.txt")),
         ("report", include_str!("expected/help-report.txt")),
         ("top", include_str!("expected/help-top.txt")),
         ("check", include_str!("expected/help-check.txt")),

@@ -10,6 +10,7 @@ mod history;
 mod host;
 mod meter;
 mod output;
+mod page;
 mod pipes;
 mod progress;
 mod report;

@@ -125,6 +125,8 @@ pub struct Diagnostics {
     pub log_level: RecordLevel,
     /// Empty: none.
     pub socket: PathBuf,
+    /// Whose members may hand over events, beside root and the daemon's user. Empty: the daemon's own group.
+    pub group: String,
     /// Whether connections that start and end are recorded, beside alerts.
     pub connections: bool,
 }
@@ -140,6 +142,7 @@ impl Default for Diagnostics {
             health_interval: 30 * SECOND,
             log_level: RecordLevel::Warning,
             socket: PathBuf::new(),
+            group: String::new(),
             connections: false,
         }
     }
@@ -224,6 +227,10 @@ impl RecordLevel {
 pub struct Http {
     #[serde(with = "address")]
     pub listening_address: Vec<SocketAddr>,
+    /// The local socket. Empty: none.
+    pub socket: PathBuf,
+    /// Whose members may ask over it, beside root and the daemon's user. Empty: nobody's.
+    pub group: String,
     pub allow_everyone: bool,
     /// Empty: no token.
     pub token_file: PathBuf,
@@ -241,6 +248,8 @@ impl Default for Http {
     fn default() -> Self {
         Http {
             listening_address: vec![SocketAddr::from(([127, 0, 0, 1], 8787))],
+            socket: "/run/mutexd/http.sock".into(),
+            group: String::new(),
             allow_everyone: false,
             token_file: PathBuf::new(),
             host_names: Vec::new(),
@@ -290,6 +299,13 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
 impl Config {
+    /// Whether metrics name connections, sockets, other ends or peers, which not every user of the host may see.
+    pub fn has_private_metrics(&self) -> bool {
+        let Config { prometheus, monitor, peers, .. } = self;
+        let named = prometheus.top_connections + prometheus.top_fds;
+        named > 0 || monitor.enabled && monitor.peers > 0 || peers.is_some()
+    }
+
     /// Reads a file.
     ///
     /// # Errors
@@ -332,8 +348,10 @@ impl Config {
     fn check(&self) -> Result<(), Problem> {
         let Config { network, diagnostics, history, monitor, http, prometheus, page, .. } = self;
         let disks = monitor.disks.iter().map(|disk| ("monitor.disks", disk));
+        let socket = Some(("http.socket", &http.socket));
+        let socket = socket.filter(|(_, path)| !path.as_os_str().is_empty());
         let folders = [("proc", &self.proc), ("state_folder", &self.state_folder)];
-        for (setting, path) in folders.into_iter().chain(disks) {
+        for (setting, path) in folders.into_iter().chain(socket).chain(disks) {
             if !path.is_absolute() {
                 let what = format!("\"{}\" is no absolute path; begin it with /", path.display());
                 return Err(Problem::new(setting, what));
@@ -352,8 +370,10 @@ impl Config {
         span("monitor.interval", monitor.interval, Duration::from_millis(100)..=HOUR)?;
         count("monitor.samples", monitor.samples, 1..=100_000)?;
         count("monitor.peers", monitor.peers, 0..=1000)?;
-        if http.listening_address.is_empty() {
-            let what = "there is no address; name one, such as \"127.0.0.1:8787\"";
+        let has_socket = !http.socket.as_os_str().is_empty();
+        if http.listening_address.is_empty() && !has_socket {
+            let what =
+                "there is no address; name one, such as \"127.0.0.1:8787\", or set http.socket";
             return Err(Problem::new("http.listening_address", what));
         }
         count("http.max_connections", http.max_connections, 1..=10_000)?;
@@ -374,20 +394,38 @@ impl Config {
 }
 
 impl Http {
-    /// Whether nobody needs to show who they are.
+    /// Whether everybody who can reach an address may ask everything.
     pub fn is_open(&self) -> bool {
-        self.token_file.as_os_str().is_empty() && self.tls.client_ca.as_os_str().is_empty()
+        self.allow_everyone && !self.has_proof()
+    }
+
+    /// Whether a token or a certificate is asked for, by which people show who they are.
+    pub fn has_proof(&self) -> bool {
+        self.has_token() || !self.tls.client_ca.as_os_str().is_empty()
+    }
+
+    /// Whether there is a token.
+    pub fn has_token(&self) -> bool {
+        !self.token_file.as_os_str().is_empty()
     }
 
     fn check_who_may_ask(&self) -> Result<(), Problem> {
         let beyond = self.listening_address.iter().find(|address| !address.ip().is_loopback());
         match beyond {
-            Some(address) if self.is_open() && !self.allow_everyone => Err(Problem::new(
+            Some(address) if !self.has_proof() && !self.allow_everyone => Err(Problem::new(
                 "http.listening_address",
                 format!(
-                    "{address} can be reached from other hosts; set http.token_file or \
-                     http.tls.client_ca, or http.allow_everyone = true if everyone may see \
-                     everything"
+                    "{address} can be reached from other hosts; set http.token_file with \
+                     http.tls.certificate and http.tls.key, or http.tls.client_ca, or \
+                     http.allow_everyone = true if everyone may see everything"
+                ),
+            )),
+            Some(address) if self.has_token() && !self.tls.is_on() => Err(Problem::new(
+                "http.token_file",
+                format!(
+                    "{address} can be reached from other hosts, and without TLS the token can be \
+                     read on its way there; set http.tls.certificate and http.tls.key, or listen \
+                     on loopback addresses only"
                 ),
             )),
             _ => Ok(()),

@@ -158,8 +158,23 @@ fn problems_say_where_they_are_and_what_to_do() {
         (
             "[http]\nlistening_address = \":8787\"\n",
             "line 2: http.listening_address: [::]:8787 can be reached from other hosts; set \
-             http.token_file or http.tls.client_ca, or http.allow_everyone = true if everyone may \
-             see everything",
+             http.token_file with http.tls.certificate and http.tls.key, or http.tls.client_ca, or \
+             http.allow_everyone = true if everyone may see everything",
+        ),
+        (
+            "[http]\nlistening_address = \"192.0.2.1:80\"\ntoken_file = \"/t\"\n",
+            "line 3: http.token_file: 192.0.2.1:80 can be reached from other hosts, and without \
+             TLS the token can be read on its way there; set http.tls.certificate and \
+             http.tls.key, or listen on loopback addresses only",
+        ),
+        (
+            "[http]\nlistening_address = []\nsocket = \"\"\n",
+            "line 2: http.listening_address: there is no address; name one, such as \
+             \"127.0.0.1:8787\", or set http.socket",
+        ),
+        (
+            "[http]\nsocket = \"sock\"\n",
+            "line 2: http.socket: \"sock\" is no absolute path; begin it with /",
         ),
         (
             "[http.tls]\nkey = \"/k\"\n",
@@ -182,11 +197,35 @@ fn listening_elsewhere_takes_a_token_or_certificates() {
     let parse = |more: &str| {
         Config::parse(&format!("[http]\nlistening_address = [\"0.0.0.0:1\", \"[::1]:2\"]\n{more}"))
     };
+    let tls = "[http.tls]\ncertificate = \"/c\"\nkey = \"/k\"";
     assert!(parse("").is_err());
-    assert!(parse("token_file = \"/t\"").is_ok());
+    // Who is on the way to it could read it.
+    assert!(parse("token_file = \"/t\"").is_err());
+    assert!(parse("token_file = \"/t\"\nallow_everyone = true").is_err());
+    assert!(parse(&format!("token_file = \"/t\"\n{tls}")).is_ok());
     assert!(parse("allow_everyone = true").is_ok());
-    assert!(parse("[http.tls]\ncertificate = \"/c\"\nkey = \"/k\"").is_err());
-    assert!(parse("[http.tls]\ncertificate = \"/c\"\nkey = \"/k\"\nclient_ca = \"/a\"").is_ok());
+    assert!(parse(tls).is_err());
+    assert!(parse(&format!("{tls}\nclient_ca = \"/a\"")).is_ok());
+    let loopback = "[http]\nlistening_address = [\"127.8.9.1:1\", \"[::1]:2\"]\n";
+    assert!(Config::parse(&format!("{loopback}token_file = \"/t\"")).is_ok());
+    assert!(Config::parse("[http]\nlistening_address = []\n").is_ok());
+}
+
+#[test]
+fn metrics_that_name_somebody_are_private() {
+    let is_private =
+        |text: &str| Config::parse(text).unwrap_or_else(|it| panic!("{it}")).has_private_metrics();
+    for open in ["", "[monitor]\nenabled = false\npeers = 5\n", "[history]\nenabled = true\n"] {
+        assert!(!is_private(open), "{open}");
+    }
+    for private in [
+        "[prometheus]\ntop_connections = 1\n",
+        "[prometheus]\ntop_fds = 1\n",
+        "[monitor]\npeers = 1\n",
+        "[peers]\n",
+    ] {
+        assert!(is_private(private), "{private}");
+    }
 }
 
 #[test]

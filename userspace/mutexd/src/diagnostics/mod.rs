@@ -9,7 +9,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::Mutex;
 
-use anyhow::anyhow;
 use mutex_stats::Proc;
 use mutex_stats::diagnostics::HealthStatus;
 use mutex_stats::diagnostics::Kept;
@@ -23,6 +22,7 @@ use mutex_stats::diagnostics::Upkeep;
 use mutex_stats::printable;
 
 use crate::config::Config;
+use crate::local;
 use crate::own::Own;
 use crate::own::locked;
 use crate::part::Health;
@@ -70,14 +70,10 @@ impl Diagnostics {
         let recorder = Arc::new(recorder.logging(log));
         let socket = settings.socket.as_path();
         let listener = (!socket.as_os_str().is_empty()).then(|| {
-            let started = Listener::start(socket, &ListenerSettings::default(), recorder.clone());
-            started.map_err(|error| {
-                anyhow!(
-                    "diagnostics.socket: cannot listen at {}: {}",
-                    socket.display(),
-                    crate::reason(&error)
-                )
-            })
+            let group = local::group("diagnostics.group", &settings.group)?;
+            let access = ListenerSettings { group, ..ListenerSettings::default() };
+            Listener::start(socket, &access, recorder.clone())
+                .map_err(|error| local::cannot_listen("diagnostics", socket, &error))
         });
         let listener = listener.transpose()?;
         let mut last = HealthStatus::Healthy;

@@ -13,8 +13,10 @@ use anyhow::anyhow;
 use anyhow::bail;
 use axum::http::HeaderMap;
 use axum::http::HeaderValue;
+use axum::http::Method;
 use axum::http::StatusCode;
 use axum::http::Uri;
+use axum::http::header::ACCEPT;
 use axum::http::header::AUTHORIZATION;
 use axum::http::header::HOST;
 use axum::http::header::WWW_AUTHENTICATE;
@@ -24,17 +26,37 @@ use base64::prelude::BASE64_STANDARD;
 use subtle::ConstantTimeEq;
 
 use super::answer::failure;
-use crate::config::Http;
+use super::login;
+use super::login::Logins;
+use crate::config::Config;
 use crate::reason;
 
-/// Paths that anybody may ask for: whether the daemon lives is no secret.
-const OPEN: [&str; 2] = ["/healthz", "/readyz"];
+/// Paths that anybody may ask for: whether the daemon lives is no secret, and a link to the live page is one of its own.
+const OPEN: [&str; 3] = ["/healthz", "/readyz", login::LINK];
+
+/// What every user of the host may know, if it names nobody.
+const METRICS: &str = "/metrics";
 
 /// Who may ask.
 pub struct Access {
     token: Option<Token>,
+    /// Whether everybody who has come so far may ask everything: everybody may, or has shown a certificate.
+    is_open: bool,
+    /// Whether metrics are for who may ask everything.
+    has_private_metrics: bool,
     /// Names that the host may be asked for by; `None` if who asks has shown who they are.
     names: Option<Vec<String>>,
+    /// What is told to who may not ask, and could otherwise.
+    advice: String,
+}
+
+/// How a request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Over the local socket, from somebody who may ask there.
+    Local,
+    /// By an address.
+    Network,
 }
 
 /// A secret.
@@ -78,16 +100,44 @@ impl Access {
     /// # Errors
     ///
     /// What is wrong with the file of the token.
-    pub fn new(settings: &Http) -> anyhow::Result<Self> {
-        let path = settings.token_file.as_path();
-        let token = if path.as_os_str().is_empty() { None } else { Some(Token::read(path)?) };
-        let names = (settings.is_open() && !settings.allow_everyone)
+    pub fn new(config: &Config) -> anyhow::Result<Self> {
+        let settings = &config.http;
+        let token =
+            if settings.has_token() { Some(Token::read(&settings.token_file)?) } else { None };
+        let names = (!settings.has_proof() && !settings.allow_everyone)
             .then(|| settings.host_names.iter().map(|name| name.to_ascii_lowercase()).collect());
-        Ok(Access { token, names })
+        let socket = if settings.socket.as_os_str().is_empty() {
+            "set http.socket or http.token_file".into()
+        } else {
+            format!(
+                "ask at the local socket {}, open the page with `mutexctl page`, or set \
+                 http.token_file",
+                settings.socket.display()
+            )
+        };
+        let what =
+            if config.has_private_metrics() { "health is" } else { "health and metrics are" };
+        Ok(Access {
+            token,
+            is_open: settings.is_open() || !settings.has_token() && settings.has_proof(),
+            has_private_metrics: config.has_private_metrics(),
+            names,
+            advice: format!("only {what} for everybody here; {socket}"),
+        })
     }
 
     /// What is answered to who may not ask.
-    pub fn refuse(&self, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
+    pub fn refuse(
+        &self,
+        origin: Origin,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        logins: &Logins,
+    ) -> Option<Response> {
+        if origin == Origin::Local {
+            return None;
+        }
         if let Some(names) = &self.names {
             let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
             if !is_expected(host, names) {
@@ -96,16 +146,48 @@ impl Access {
                 return Some(failure(StatusCode::MISDIRECTED_REQUEST, sentence));
             }
         }
-        let token = self.token.as_ref()?;
-        if OPEN.contains(&uri.path()) || headers.get(AUTHORIZATION).is_some_and(|it| token.fits(it))
-        {
+        if OPEN.contains(&uri.path()) {
             return None;
         }
-        let mut response = failure(StatusCode::UNAUTHORIZED, "a token is asked for");
-        let challenges =
-            HeaderValue::from_static("Basic realm=\"mutexd\", charset=\"UTF-8\", Bearer");
-        response.headers_mut().insert(WWW_AUTHENTICATE, challenges);
-        Some(response)
+        if uri.path() == login::ASK_URI {
+            let sentence = "a link to the page is given over the local socket only";
+            return Some(failure(StatusCode::FORBIDDEN, sentence));
+        }
+        let may = match &self.token {
+            Some(token) => headers.get(AUTHORIZATION).is_some_and(|it| token.fits(it)),
+            None => self.is_open || uri.path() == METRICS && !self.has_private_metrics,
+        };
+        if may {
+            return None;
+        }
+        if logins.has_session(headers) {
+            // Cookies also come with what another server at this address has a browser ask for, whatever its port.
+            let sentence = "a browser may look, and change nothing";
+            return (!matches!(*method, Method::GET | Method::HEAD))
+                .then(|| failure(StatusCode::FORBIDDEN, sentence));
+        }
+        Some(self.refusal(uri, headers))
+    }
+
+    fn refusal(&self, uri: &Uri, headers: &HeaderMap) -> Response {
+        let accepted = headers.get(ACCEPT).and_then(|it| it.to_str().ok()).unwrap_or_default();
+        let (status, sentence) = match &self.token {
+            Some(_) => (StatusCode::UNAUTHORIZED, "a token is asked for"),
+            None => (StatusCode::FORBIDDEN, self.advice.as_str()),
+        };
+        let mut response = if uri.path() == "/" && accepted.contains("text/html") {
+            let sentence =
+                "The live page is not for everybody: run <code>mutexctl page</code> on this host.";
+            login::html(status, "", sentence)
+        } else {
+            failure(status, sentence)
+        };
+        if status == StatusCode::UNAUTHORIZED {
+            let challenges =
+                HeaderValue::from_static("Basic realm=\"mutexd\", charset=\"UTF-8\", Bearer");
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenges);
+        }
+        response
     }
 }
 
@@ -147,16 +229,22 @@ mod tests {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt;
 
+    use crate::config::Http;
+
     use super::*;
 
     const TOKEN: &str = "0123456789abcdef";
+
+    fn of(http: Http) -> anyhow::Result<Access> {
+        Access::new(&Config { http, ..Config::default() })
+    }
 
     fn with_token(text: &str, mode: u32) -> anyhow::Result<Access> {
         let folder = tempfile::tempdir().expect("there is room");
         let token_file = folder.path().join("token");
         fs::write(&token_file, text).expect("there is room");
         fs::set_permissions(&token_file, Permissions::from_mode(mode)).expect("it is ours");
-        Access::new(&Http { token_file, ..Http::default() })
+        of(Http { token_file, ..Http::default() })
     }
 
     fn status(access: &Access, path: &'static str, headers: &[(&str, &str)]) -> Option<StatusCode> {
@@ -165,7 +253,10 @@ mod tests {
             let name = axum::http::HeaderName::from_bytes(name.as_bytes()).expect("it is one");
             map.insert(name, value.parse().expect("it is one"));
         }
-        access.refuse(&Uri::from_static(path), &map).map(|response| response.status())
+        let (uri, logins) = (Uri::from_static(path), Logins::default());
+        let refused = access.refuse(Origin::Network, &Method::GET, &uri, &map, &logins);
+        assert!(access.refuse(Origin::Local, &Method::POST, &uri, &map, &logins).is_none());
+        refused.map(|response| response.status())
     }
 
     #[test]
@@ -213,16 +304,41 @@ mod tests {
 
     #[test]
     fn without_a_token_names_of_others_are_refused() {
-        let access = Access::new(&Http { host_names: vec!["Box".into()], ..Http::default() });
+        let access = of(Http { host_names: vec!["Box".into()], ..Http::default() });
         let access = access.expect("there is no file");
         for host in ["127.0.0.1:8787", "localhost", "LOCALHOST:1", "[::1]:8787", "box:8787"] {
-            assert_eq!(status(&access, "/", &[("host", host)]), None, "{host}");
+            assert_eq!(status(&access, "/metrics", &[("host", host)]), None, "{host}");
         }
         for host in ["example.com", "127.0.0.1.example.com:8787", "[::1].example.com]", "boxx", ""]
         {
-            let answer = status(&access, "/", &[("host", host)]);
+            let answer = status(&access, "/metrics", &[("host", host)]);
             assert_eq!(answer, Some(StatusCode::MISDIRECTED_REQUEST), "{host}");
         }
-        assert_eq!(status(&access, "/", &[]), Some(StatusCode::MISDIRECTED_REQUEST));
+        assert_eq!(status(&access, "/metrics", &[]), Some(StatusCode::MISDIRECTED_REQUEST));
+    }
+
+    #[test]
+    fn without_a_token_only_what_names_nobody_is_for_every_user() {
+        let host = [("host", "localhost")];
+        let refused = |config: &Config| {
+            let access = Access::new(config).expect("there is no file");
+            let paths = ["/healthz", "/readyz", "/metrics", "/", "/page.js", "/api/v1/stats"];
+            paths
+                .into_iter()
+                .filter(|path| status(&access, path, &host).is_some())
+                .collect::<Vec<_>>()
+        };
+        let mut config = Config::default();
+        assert_eq!(refused(&config), ["/", "/page.js", "/api/v1/stats"]);
+        config.prometheus.top_fds = 1;
+        assert_eq!(refused(&config), ["/metrics", "/", "/page.js", "/api/v1/stats"]);
+        config.http.allow_everyone = true;
+        assert_eq!(refused(&config), [""; 0]);
+        // Who has come so far has shown a certificate.
+        config.http.allow_everyone = false;
+        config.http.tls.client_ca = "/ca".into();
+        assert_eq!(refused(&config), [""; 0]);
+        let access = Access::new(&config).expect("there is no file");
+        assert_eq!(status(&access, "/api/v1/login", &host), Some(StatusCode::FORBIDDEN));
     }
 }

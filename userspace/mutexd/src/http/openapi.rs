@@ -40,7 +40,7 @@ fn document(routes: &[Route]) -> Value {
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
         "servers": [{ "url": BASE }],
-        "security": [{}, { "bearer": [] }, { "basic": [] }],
+        "security": [{}, { "bearer": [] }, { "basic": [] }, { "session": [] }],
         "paths": paths,
         "components": {
             "securitySchemes": {
@@ -49,6 +49,12 @@ fn document(routes: &[Route]) -> Value {
                     "type": "http",
                     "scheme": "basic",
                     "description": "The token is the password of any user.",
+                },
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "mutexd_*",
+                    "description": "Of a browser that has followed a link of `mutexctl page`: it may look.",
                 },
             },
         },
@@ -76,6 +82,7 @@ pub fn operation(summary: &str, parameters: &[Value], schema: &Value) -> Value {
                 "200": answer("What was asked for.", schema),
                 "400": answer("The question makes no sense.", &error),
                 "401": answer("A token is asked for.", &error),
+                "403": answer("It is not for everybody, and was not asked for over the local socket.", &error),
                 "503": answer("What is needed for an answer is not there.", &error),
             },
         },

@@ -2,6 +2,7 @@
 
 //! Everything that can be asked, and the rules for asking.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,13 +22,16 @@ use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
 use super::access::Access;
+use super::access::Origin;
 use super::answer::failure;
 use super::health;
+use super::login;
 use super::metrics;
 use super::openapi;
 use super::page;
 use super::tls;
 use crate::config::Config;
+use crate::local;
 use crate::own::Own;
 use crate::part::Parts;
 
@@ -55,23 +59,35 @@ pub struct Site {
     router: Router,
     access: Access,
     pub tls: Option<TlsAcceptor>,
+    /// Whether members of a group may ask over the local socket.
+    pub has_group: bool,
     pub max_connections: usize,
     pub request_timeout: Duration,
     pub idle_timeout: Duration,
 }
 
 impl Site {
+    /// For who finds it at these addresses.
+    ///
     /// # Errors
     ///
     /// What is wrong with the files that the configuration names.
-    pub fn new(config: &Config, parts: &Parts, own: &Arc<Own>) -> anyhow::Result<Self> {
+    pub fn new(
+        config: &Config,
+        parts: &Parts,
+        own: &Arc<Own>,
+        addresses: &[SocketAddr],
+    ) -> anyhow::Result<Self> {
         let settings = &config.http;
-        let mut described = vec![health::described(parts)];
+        let has_tls = settings.tls.is_on();
+        let page = login::page(addresses, has_tls).filter(|_| config.page.enabled);
+        let mut described = vec![health::described(parts), login::route(own, page)];
         described.extend(parts.iter().flat_map(|part| part.clone().routes()));
         let router = Router::new()
             .merge(health::routes(parts))
             .merge(metrics::routes(parts, own))
             .merge(page::routes(&config.page))
+            .merge(login::router(own, has_tls))
             .merge(openapi::router(described))
             .fallback(async || failure(StatusCode::NOT_FOUND, "there is nothing at this path"))
             .method_not_allowed_fallback(async || {
@@ -79,8 +95,9 @@ impl Site {
             });
         Ok(Site {
             router,
-            access: Access::new(settings)?,
+            access: Access::new(config)?,
             tls: tls::acceptor(&settings.tls)?,
+            has_group: !settings.group.is_empty(),
             max_connections: settings.max_connections,
             request_timeout: settings.request_timeout,
             idle_timeout: settings.idle_timeout,
@@ -93,16 +110,18 @@ impl Site {
     ///
     /// As [`Site::new`].
     pub fn check(config: &Config) -> anyhow::Result<()> {
-        Access::new(&config.http)?;
+        Access::new(config)?;
+        local::group("http.group", &config.http.group)?;
+        local::group("diagnostics.group", &config.diagnostics.group)?;
         tls::acceptor(&config.http.tls).map(drop)
     }
 
     /// Answers, whatever is asked.
-    pub async fn answer(&self, request: Request<Incoming>, own: &Own) -> Response {
+    pub async fn answer(&self, origin: Origin, request: Request<Incoming>, own: &Own) -> Response {
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         let pending = own.told.http.begin();
-        let mut response = if let Some(response) = self.refuse(&request) {
+        let mut response = if let Some(response) = self.refuse(origin, &request, own) {
             response
         } else {
             // A clone is a reference; it can always be called.
@@ -127,7 +146,7 @@ impl Site {
         response
     }
 
-    fn refuse(&self, request: &Request<Incoming>) -> Option<Response> {
+    fn refuse(&self, origin: Origin, request: &Request<Incoming>, own: &Own) -> Option<Response> {
         let length = request.uri().path_and_query().map_or(0, |it| it.as_str().len());
         if length > MAX_URI {
             let sentence = "the path and its query are too long";
@@ -137,7 +156,8 @@ impl Site {
             let sentence = "GET, HEAD and POST are the methods that there are";
             return Some(failure(StatusCode::METHOD_NOT_ALLOWED, sentence));
         }
-        self.access.refuse(request.uri(), request.headers())
+        let (uri, headers) = (request.uri(), request.headers());
+        self.access.refuse(origin, request.method(), uri, headers, &own.logins)
     }
 }
 

@@ -37,7 +37,10 @@ fn start_reload_and_the_modules_coming_and_going_are_recorded() {
     let mut daemon = host.start();
     let [started] = &events(&daemon, "daemon")[..] else { panic!("more than a start") };
     assert_eq!(started[..2], ["daemon_started", "info"]);
-    assert_eq!(started[2], format!("mutexd is ready, and listens on {}", daemon.address));
+    assert_eq!(
+        started[2],
+        format!("mutexd is ready, and listens on {}, {}", daemon.address, daemon.socket.display())
+    );
     assert_eq!(events(&daemon, "network")[0][..], ["module_available", "info", "MUTEX is loaded"]);
 
     host.configure("max_connections = 0\n");

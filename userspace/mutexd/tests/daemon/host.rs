@@ -6,6 +6,7 @@ use std::fs;
 use std::io::Read;
 use std::io::Write;
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
@@ -180,7 +181,8 @@ impl Host {
                 "proc = \"{folder}/proc\"\nstate_folder = \"{folder}/state\"\n\
                  log = {{ level = \"debug\", file = \"{folder}/log\" }}\n\
                  network = {{ interval = \"100ms\" }}\n\
-                 [http]\nlistening_address = \"127.0.0.1:0\"\n{more}"
+                 [http]\nlistening_address = \"127.0.0.1:0\"\n\
+                 socket = \"{folder}/http.sock\"\n{more}"
             ),
         );
     }
@@ -202,7 +204,7 @@ impl Host {
     /// Starts it in the foreground, and waits until it answers.
     pub fn start(&self) -> Daemon {
         let child = self.command(&["run"]).stdout(Stdio::null()).spawn().expect("it starts");
-        Daemon::wait(self.path("log"), child)
+        Daemon::wait(self.path("log"), self.path("http.sock"), child)
     }
 }
 
@@ -210,6 +212,7 @@ impl Host {
 pub struct Daemon {
     child: Child,
     log: PathBuf,
+    pub socket: PathBuf,
     pub address: String,
 }
 
@@ -222,7 +225,7 @@ pub fn address_in(log: &Path) -> Option<String> {
 }
 
 impl Daemon {
-    fn wait(log: PathBuf, mut child: Child) -> Self {
+    fn wait(log: PathBuf, socket: PathBuf, mut child: Child) -> Self {
         let mut address = None;
         until("it listens", || {
             let ended = child.try_wait().expect("it is ours");
@@ -230,7 +233,7 @@ impl Daemon {
             address = address_in(&log);
             address.is_some()
         });
-        Daemon { child, log, address: address.expect("it listens") }
+        Daemon { child, log, socket, address: address.expect("it listens") }
     }
 
     pub fn pid(&self) -> Pid {
@@ -258,7 +261,15 @@ impl Daemon {
         until("the configuration was read again", || told(&self.log) > before);
     }
 
-    pub fn connect(&self) -> TcpStream {
+    /// Over the local socket, where this user may ask everything.
+    pub fn connect(&self) -> UnixStream {
+        let stream = UnixStream::connect(&self.socket).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
+        stream
+    }
+
+    /// To its address, where everybody may ask something.
+    pub fn connect_by_address(&self) -> TcpStream {
         let stream = TcpStream::connect(&self.address).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
         stream
@@ -269,6 +280,16 @@ impl Daemon {
     }
 
     pub fn ask(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.say(&Self::request(path, headers))
+    }
+
+    /// The same at its address.
+    pub fn ask_by_address(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = Self::request(path, headers);
+        Answer::read(exchange(self.connect_by_address(), request.as_bytes()))
+    }
+
+    fn request(path: &str, headers: &[(&str, &str)]) -> String {
         let mut head = format!("GET {path} HTTP/1.1\r\nconnection: close\r\n");
         if !headers.iter().any(|(name, _)| *name == "host") {
             head.push_str("host: localhost\r\n");
@@ -276,7 +297,7 @@ impl Daemon {
         for (name, value) in headers {
             head = format!("{head}{name}: {value}\r\n");
         }
-        self.say(&format!("{head}\r\n"))
+        format!("{head}\r\n")
     }
 
     /// Says something, and reads until it hangs up.

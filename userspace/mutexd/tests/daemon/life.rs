@@ -3,6 +3,7 @@
 //! Starting, ending, reading the configuration again.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 
 use rustix::process::Signal;
@@ -38,6 +39,13 @@ fn the_background_start_returns_when_it_is_ready_and_stop_when_it_has_ended() {
     let pid = fs::read_to_string(host.path("state/mutexd.pid")).expect("it runs");
     assert_eq!(stdout, format!("mutexd runs with the process id {pid}"));
     assert_eq!(host.run(&["status"]), (Some(0), stdout, String::new()));
+    // What it has made is for nobody else, whatever the umask of the shell was.
+    let mode = |name: &str| host.path(name).metadata().expect(name).permissions().mode() & 0o777;
+    for (name, expected) in
+        [("log", 0o600), ("state", 0o700), ("state/mutexd.pid", 0o600), ("http.sock", 0o600)]
+    {
+        assert_eq!(mode(name), expected, "{name}: {:o}", mode(name));
+    }
 
     let address = crate::host::address_in(&host.path("log")).expect("it listens");
     let stream = std::net::TcpStream::connect(address).expect("it listens");
@@ -70,7 +78,7 @@ fn a_start_that_fails_says_why() {
     host.configure("max_connections = 0\n");
     let file = host.path("mutexd.toml").display().to_string();
     let expected =
-        format!("mutexd: {file}:7: http.max_connections: 0 is out of range; set 1 to 10000\n");
+        format!("mutexd: {file}:8: http.max_connections: 0 is out of range; set 1 to 10000\n");
     for command in ["start", "run", "check-config", "stop"] {
         assert_eq!(host.run(&[command]), (Some(1), String::new(), expected.clone()), "{command}");
     }
@@ -112,8 +120,8 @@ fn a_changed_configuration_is_taken_and_a_wrong_one_is_not() {
     let token = host.path("token").display().to_string();
     host.configure(&format!("token_file = \"{token}\"\n[page]\nrows = 5\n"));
     daemon.reload();
-    assert_eq!(daemon.get("/metrics").status, 401);
-    let answer = daemon.ask("/metrics", &[("authorization", "Bearer 0123456789abcdef")]);
+    assert_eq!(daemon.ask_by_address("/metrics", &[]).status, 401);
+    let answer = daemon.ask_by_address("/metrics", &[("authorization", "Bearer 0123456789abcdef")]);
     assert!(answer.body.contains("\nmutexd_reloads_total{result=\"success\"} 1\n"));
     assert!(answer.body.contains("\nmutexd_reloads_total{result=\"failure\"} 1\n"));
     assert!(host.log().contains("the part network starts anew"), "{}", host.log());

@@ -89,7 +89,7 @@ fn what_is_no_announcement_is_refused() {
 
     // Who asks is not known.
     let host = Host::new();
-    host.configure("[peers]\nuse_ping_checks = false\n");
+    host.configure("allow_everyone = true\n[peers]\nuse_ping_checks = false\n");
     let answer = announce(&host.start(), JSON, &updated);
     assert_eq!(answer.status, 403, "{}", answer.body);
 }

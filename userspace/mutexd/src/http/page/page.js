@@ -221,13 +221,26 @@ function say(told, isBad) {
   state.classList.toggle("bad", isBad);
 }
 
+// Who may look, may do so for a while, and until mutexd ends.
+async function sayIfRefused() {
+  try {
+    const { status } = await fetch("api/v1/health");
+    if (status === 401 || status === 403) say("mutexd wants to know who looks: run mutexctl page", true);
+  } catch {
+    // Nobody answers, which is said already.
+  }
+}
+
 function listen() {
   const stream = new EventSource("api/v1/stream");
   const on = (name, show) => stream.addEventListener(name, (event) => show(JSON.parse(event.data)));
   stream.addEventListener("open", showSlow);
   stream.addEventListener("error", () => {
     say("mutexd does not answer; trying again", true);
-    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
+    if (stream.readyState === EventSource.CLOSED) {
+      sayIfRefused();
+      setTimeout(listen, 5000);
+    }
   });
   on("points", (told) => {
     take(told.points);
