@@ -41,7 +41,7 @@ pub fn escapes(target: &Target) -> bool {
         when if when == CsvEscape::Never as u8 => false,
         _ => match target {
             Target::Output => io::stdout().is_terminal() || is_file(&io::stdout()),
-            Target::File(path) => {
+            Target::File(path, _) => {
                 path.metadata().map_or(true, |metadata| metadata.is_file() || metadata.is_dir())
             }
         },
