@@ -6,27 +6,29 @@
 //! peers, which come in as many messages as they need. A peer whose allowed IPs do not fit into one message is
 //! continued in the next, under the same key.
 
+use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::io;
 use std::io::Read;
 use std::time::Duration;
 
+use netlink_packet_core::Emitable;
 use netlink_packet_core::NLM_F_DUMP;
 use netlink_packet_core::NLM_F_DUMP_INTR;
 use netlink_packet_core::NLM_F_REQUEST;
 use netlink_packet_core::NetlinkDeserializable;
+use netlink_packet_core::NetlinkHeader;
 use netlink_packet_core::NetlinkMessage;
 use netlink_packet_core::NetlinkPayload;
 use netlink_packet_core::NetlinkSerializable;
+use netlink_packet_core::NlaBuffer;
+use netlink_packet_core::NlasIterator;
+use netlink_packet_core::Parseable;
+use netlink_packet_generic::GenlFamily;
 use netlink_packet_generic::GenlMessage;
 use netlink_packet_generic::ctrl::GenlCtrl;
 use netlink_packet_generic::ctrl::GenlCtrlCmd;
 use netlink_packet_generic::ctrl::nlas::GenlCtrlAttrs;
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::InfoKind;
-use netlink_packet_route::link::LinkAttribute;
-use netlink_packet_route::link::LinkFlags;
-use netlink_packet_route::link::LinkInfo;
-use netlink_packet_route::link::LinkMessage;
 use netlink_packet_wireguard::WireguardAllowedIpAttr;
 use netlink_packet_wireguard::WireguardAttribute;
 use netlink_packet_wireguard::WireguardCmd;
@@ -50,6 +52,18 @@ use crate::Traffic;
 const AF_NETLINK: i32 = 16;
 const NETLINK_ROUTE: i32 = 0;
 const NETLINK_GENERIC: i32 = 16;
+/// As the kernel's headers have them: messages, flags and attributes of links.
+const RTM_NEWLINK: u16 = 16;
+const RTM_GETLINK: u16 = 18;
+const IFF_UP: u32 = 1;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_INFO_KIND: u16 = 1;
+const IFLA_STATS64: u16 = 23;
+const WGDEVICE_A_IFNAME: u16 = 2;
+/// Bytes of `struct ifinfomsg` and of `struct genlmsghdr`.
+const LINK_HEADER: usize = 16;
+const GENERIC_HEADER: usize = 4;
 /// The kernel never makes a message of a dump larger than half of this.
 const BUFFER: usize = 64 << 10;
 /// The kernel answers while it is asked, so this is over only if something is very wrong.
@@ -74,7 +88,7 @@ impl Devices for Netlink {
         let mut gone = Vec::new();
         for (at, interface) in interfaces.iter_mut().enumerate() {
             match device(&mut socket, family, interface.index) {
-                Ok(messages) => fill(interface, messages)?,
+                Ok(messages) => fill(interface, &messages)?,
                 Err(error) if error.raw_os_error() == Some(Errno::NODEV.raw_os_error()) => {
                     gone.push(at);
                 }
@@ -167,48 +181,111 @@ impl Connection {
     }
 }
 
+/// A message that is not decoded yet. Only the attributes that are needed are, so that the text of others, which the
+/// kernel does not require to be UTF-8 (the alias of any interface), cannot stop what is needed.
+#[derive(Clone, Debug)]
+struct RawMessage {
+    kind: u16,
+    payload: Vec<u8>,
+}
+
+impl NetlinkSerializable for RawMessage {
+    fn message_type(&self) -> u16 {
+        self.kind
+    }
+
+    fn buffer_len(&self) -> usize {
+        self.payload.len()
+    }
+
+    fn serialize(&self, buffer: &mut [u8]) {
+        buffer.copy_from_slice(&self.payload);
+    }
+}
+
+impl NetlinkDeserializable for RawMessage {
+    type Error = Infallible;
+
+    fn deserialize(header: &NetlinkHeader, payload: &[u8]) -> Result<Self, Infallible> {
+        Ok(RawMessage { kind: header.message_type, payload: payload.to_vec() })
+    }
+}
+
+impl From<RawMessage> for NetlinkPayload<RawMessage> {
+    fn from(message: RawMessage) -> Self {
+        NetlinkPayload::InnerMessage(message)
+    }
+}
+
+/// The attributes after a header of that length, as far as their lengths are right.
+fn attributes(payload: &[u8], header: usize) -> impl Iterator<Item = NlaBuffer<&[u8]>> {
+    NlasIterator::new(payload.get(header..).unwrap_or_default()).map_while(Result::ok)
+}
+
 /// The WireGuard links and their traffic, without their peers.
 fn links() -> io::Result<Vec<InterfaceReading>> {
     let mut socket = Connection::new(NETLINK_ROUTE)?;
-    let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
+    let request = RawMessage { kind: RTM_GETLINK, payload: vec![0; LINK_HEADER] };
     let answers = socket.ask(&request, true)?;
-    Ok(answers.into_iter().filter_map(link).collect())
+    Ok(answers.iter().filter(|answer| answer.kind == RTM_NEWLINK).filter_map(link).collect())
 }
 
-fn link(message: RouteNetlinkMessage) -> Option<InterfaceReading> {
-    let RouteNetlinkMessage::NewLink(link) = message else {
-        return None;
-    };
+/// The link of a message (`struct ifinfomsg` and attributes), if it is WireGuard's.
+fn link(message: &RawMessage) -> Option<InterfaceReading> {
+    let payload = message.payload.as_slice();
     let mut is_wireguard = false;
     let mut reading = InterfaceReading {
-        index: link.header.index,
-        up: link.header.flags.contains(LinkFlags::Up),
+        index: word(payload, 4)?,
+        up: word(payload, 8)? & IFF_UP != 0,
         ..InterfaceReading::default()
     };
-    for attribute in link.attributes {
-        match attribute {
-            LinkAttribute::IfName(name) => reading.name = name,
-            LinkAttribute::LinkInfo(infos) => {
-                is_wireguard |= infos.contains(&LinkInfo::Kind(InfoKind::Wireguard));
+    for attribute in attributes(payload, LINK_HEADER) {
+        match attribute.kind() {
+            IFLA_IFNAME => reading.name = text(attribute.value()),
+            IFLA_LINKINFO => {
+                is_wireguard |= attributes(attribute.value(), 0)
+                    .any(|info| info.kind() == IFLA_INFO_KIND && text(info.value()) == "wireguard");
             }
-            LinkAttribute::Stats64(stats) => {
-                reading.received = Traffic {
-                    bytes: stats.rx_bytes,
-                    packets: stats.rx_packets,
-                    errors: stats.rx_errors,
-                    dropped: stats.rx_dropped,
+            IFLA_STATS64 => {
+                let stats = attribute.value();
+                // `struct rtnl_link_stats64`: a pair of received and sent of each.
+                let traffic = |direction| Traffic {
+                    packets: long(stats, direction),
+                    bytes: long(stats, 2 + direction),
+                    errors: long(stats, 4 + direction),
+                    dropped: long(stats, 6 + direction),
                 };
-                reading.sent = Traffic {
-                    bytes: stats.tx_bytes,
-                    packets: stats.tx_packets,
-                    errors: stats.tx_errors,
-                    dropped: stats.tx_dropped,
-                };
+                reading.received = traffic(0);
+                reading.sent = traffic(1);
             }
             _ => {}
         }
     }
     is_wireguard.then_some(reading)
+}
+
+/// The 32 bits at an offset.
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
+}
+
+/// The 64 bits of that number, 0 if the kernel does not have so many.
+fn long(bytes: &[u8], number: usize) -> u64 {
+    let bytes = bytes.get(8 * number..).and_then(<[u8]>::first_chunk);
+    bytes.map_or(0, |bytes| u64::from_ne_bytes(*bytes))
+}
+
+/// A name up to its final NUL. A byte that is not UTF-8 is written as `\xff`, so that different names stay different.
+fn text(bytes: &[u8]) -> String {
+    let name = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    name.utf8_chunks().fold(String::new(), |mut text, chunk| {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+        text
+    })
 }
 
 /// The number of WireGuard's family of messages, `None` where the kernel has no WireGuard.
@@ -228,19 +305,23 @@ fn family(socket: &mut Connection) -> io::Result<Option<u16>> {
     }
 }
 
-fn device(socket: &mut Connection, family: u16, index: u32) -> io::Result<Vec<WireguardMessage>> {
-    let mut request = GenlMessage::from_payload(WireguardMessage {
+/// All that the kernel tells of a device, but for its name, which is known already and need not be UTF-8.
+fn device(socket: &mut Connection, family: u16, index: u32) -> io::Result<Vec<RawMessage>> {
+    let request = WireguardMessage {
         cmd: WireguardCmd::GetDevice,
         attributes: vec![WireguardAttribute::IfIndex(index)],
-    });
-    request.set_resolved_family_id(family);
-    Ok(socket.ask(&request, true)?.into_iter().map(|answer| answer.payload).collect())
+    };
+    let mut payload = vec![0; GENERIC_HEADER + request.buffer_len()];
+    payload[..2].copy_from_slice(&[request.command(), request.version()]);
+    request.emit(&mut payload[GENERIC_HEADER..]);
+    socket.ask(&RawMessage { kind: family, payload }, true)
 }
 
 /// Puts what the messages say into the reading.
-fn fill(reading: &mut InterfaceReading, messages: Vec<WireguardMessage>) -> io::Result<()> {
-    for attribute in messages.into_iter().flat_map(|message| message.attributes) {
-        match attribute {
+fn fill(reading: &mut InterfaceReading, messages: &[RawMessage]) -> io::Result<()> {
+    let all = messages.iter().flat_map(|message| attributes(&message.payload, GENERIC_HEADER));
+    for attribute in all.filter(|attribute| attribute.kind() != WGDEVICE_A_IFNAME) {
+        match WireguardAttribute::parse(&attribute).map_err(io::Error::other)? {
             WireguardAttribute::PublicKey(key) => reading.public_key = Some(PublicKey(key)),
             WireguardAttribute::ListenPort(port) => reading.listen_port = port,
             WireguardAttribute::Peers(peers) => {
@@ -326,15 +407,66 @@ mod tests {
         )
     }
 
-    fn message(peers: Vec<Vec<WireguardPeerAttribute>>) -> WireguardMessage {
-        WireguardMessage {
-            cmd: WireguardCmd::GetDevice,
-            attributes: vec![
-                WireguardAttribute::PublicKey([9; 32]),
-                WireguardAttribute::ListenPort(51820),
-                WireguardAttribute::Peers(peers.into_iter().map(WireguardPeer).collect()),
-            ],
+    /// An attribute with its padding.
+    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(4 + value.len()).unwrap();
+        let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
+        bytes.extend(value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    fn message(peers: Vec<Vec<WireguardPeerAttribute>>) -> RawMessage {
+        let attributes = [
+            WireguardAttribute::PublicKey([9; 32]),
+            WireguardAttribute::ListenPort(51820),
+            WireguardAttribute::Peers(peers.into_iter().map(WireguardPeer).collect()),
+        ];
+        let message =
+            WireguardMessage { cmd: WireguardCmd::GetDevice, attributes: attributes.into() };
+        let mut rest = vec![0; message.buffer_len()];
+        message.emit(&mut rest);
+        let name = attribute(WGDEVICE_A_IFNAME, b"wg\xff\0");
+        RawMessage { kind: 30, payload: [vec![0; GENERIC_HEADER], name, rest].concat() }
+    }
+
+    /// A link with these attributes, that is up.
+    fn link_with(attributes: &[(u16, &[u8])]) -> RawMessage {
+        let mut payload = vec![0; LINK_HEADER];
+        payload[4..8].copy_from_slice(&7_u32.to_ne_bytes());
+        payload[8..12].copy_from_slice(&IFF_UP.to_ne_bytes());
+        for (kind, value) in attributes {
+            payload.extend(attribute(*kind, value));
         }
+        RawMessage { kind: RTM_NEWLINK, payload }
+    }
+
+    #[test]
+    fn names_and_aliases_need_not_be_utf_8() {
+        let alias: (u16, &[u8]) = (20, b"B\xfcro\0");
+        let info = attribute(IFLA_INFO_KIND, b"wireguard\0");
+        let numbers: Vec<u8> = (1..=24_u64).flat_map(u64::to_ne_bytes).collect();
+        let mine = link_with(&[
+            (IFLA_IFNAME, b"wg\xff\0"),
+            alias,
+            (IFLA_STATS64, &numbers),
+            (IFLA_LINKINFO, &info),
+        ]);
+        let reading = link(&mine).unwrap();
+        assert_eq!((reading.name.as_str(), reading.index, reading.up), ("wg\\xff", 7, true));
+        let traffic = |packets, bytes, errors, dropped| Traffic { bytes, packets, errors, dropped };
+        assert_eq!((reading.received, reading.sent), (traffic(1, 3, 5, 7), traffic(2, 4, 6, 8)));
+        let other = link_with(&[(IFLA_IFNAME, b"office\0"), alias]);
+        assert_eq!(link(&other), None);
+        // What is cut off says nothing.
+        let short = RawMessage { kind: RTM_NEWLINK, payload: mine.payload[..11].to_vec() };
+        assert_eq!(link(&short), None);
+    }
+
+    #[test]
+    fn different_names_stay_different() {
+        let names: [&[u8]; 4] = [b"wg0\0", b"b\xc3\xbcro\0\0", b"wg\xfe", b"wg\xff\0"];
+        assert_eq!(names.map(text), ["wg0", "b\u{fc}ro", "wg\\xfe", "wg\\xff"]);
     }
 
     #[test]
@@ -352,7 +484,7 @@ mod tests {
         let rest = vec![WireguardPeerAttribute::PublicKey([1; 32]), allowed(100..200)];
         let other = vec![WireguardPeerAttribute::PublicKey([2; 32])];
         let mut reading = InterfaceReading::default();
-        fill(&mut reading, vec![message(vec![first]), message(vec![rest, other])]).unwrap();
+        fill(&mut reading, &[message(vec![first]), message(vec![rest, other])]).unwrap();
         assert_eq!((reading.listen_port, reading.public_key), (51820, Some(PublicKey([9; 32]))));
         assert_eq!(reading.peers.len(), 2);
         let peer = &reading.peers[0];
@@ -368,15 +500,17 @@ mod tests {
     #[test]
     fn a_peer_without_key_is_an_error() {
         let mut reading = InterfaceReading::default();
-        assert!(fill(&mut reading, vec![message(vec![vec![allowed(0..1)]])]).is_err());
+        assert!(fill(&mut reading, &[message(vec![vec![allowed(0..1)]])]).is_err());
     }
 
     #[test]
     fn the_kernel_answers_whatever_it_has() {
         // Whether there are devices depends on the machine; that the kernel is understood does not.
         Netlink.read().unwrap();
-        let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
+        let request = RawMessage { kind: RTM_GETLINK, payload: vec![0; LINK_HEADER] };
         let links = Connection::new(NETLINK_ROUTE).unwrap().ask(&request, true).unwrap();
-        assert!(!links.is_empty());
+        assert!(
+            links.iter().any(|link| link.kind == RTM_NEWLINK && link.payload.len() > LINK_HEADER)
+        );
     }
 }
