@@ -28,6 +28,7 @@ mod netlink;
 mod peer;
 mod peers;
 mod pings;
+mod prune;
 mod queue;
 mod recent;
 mod session;

@@ -44,10 +44,11 @@ use crate::PublicKey;
 use crate::SessionChange;
 use crate::age::Age;
 use crate::clock::nanoseconds;
+use crate::prune::Pruner;
 
 /// The version of what is in the file.
 const VERSION: i64 = 2;
-const SCHEMA: &str = "
+pub(crate) const SCHEMA: &str = "
     CREATE TABLE interface (name TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
     -- A peer that is gone has no state; its results stay as long as they are to be kept.
     CREATE TABLE peer (id INTEGER PRIMARY KEY, interface TEXT NOT NULL, public_key TEXT NOT NULL, state TEXT,
@@ -69,8 +70,6 @@ const BUSY: Duration = Duration::from_secs(1);
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 /// How often it is looked for what is too old.
 const PRUNE: Duration = Duration::from_secs(60);
-/// How many rows are taken out at a time.
-const PRUNE_ROWS: i64 = 5000;
 
 /// Something to write.
 #[derive(Clone, Debug)]
@@ -281,6 +280,8 @@ impl Store {
             batch: Batch::default(),
             age: Age::default(),
             pruned_ns: None,
+            pruner: Pruner::default(),
+            prunes: false,
         };
         thread::Builder::new().name("peers-database".to_owned()).spawn(move || writer.run())
     }
@@ -398,6 +399,9 @@ struct Writer<O> {
     age: Age,
     /// When it was looked for what is too old, by the clock that nobody sets.
     pruned_ns: Option<u64>,
+    pruner: Pruner,
+    /// There may be more that is too old.
+    prunes: bool,
 }
 
 impl<O: Owner> Writer<O> {
@@ -430,7 +434,8 @@ impl<O: Owner> Writer<O> {
         let mut shared = store.lock();
         loop {
             let now = Instant::now();
-            let has_work = !self.loaded || !self.batch.is_empty() || !shared.pending.is_empty();
+            let has_work =
+                !self.loaded || self.prunes || !self.batch.is_empty() || !shared.pending.is_empty();
             if shared.stop || (has_work && (now >= next || shared.hurry)) {
                 break;
             }
@@ -487,10 +492,13 @@ impl<O: Owner> Writer<O> {
         drop(shared);
         let now = self.owner.now();
         let since_ns = |at| now.uptime_ns.saturating_sub(at);
-        if self.pruned_ns.is_none_or(|at| since_ns(at) >= nanoseconds(PRUNE)) {
+        if self.prunes || self.pruned_ns.is_none_or(|at| since_ns(at) >= nanoseconds(PRUNE)) {
+            // What waits to be written goes in between, so one step at a time.
+            self.prunes = false;
             if self.age.is_certain(now) {
                 let oldest = now.time_ns.saturating_sub(nanoseconds(self.retention));
-                prune(connection, integer(oldest))?;
+                self.prunes =
+                    self.pruner.step(connection, integer(oldest), integer(now.time_ns))?;
             }
             self.pruned_ns = Some(now.uptime_ns);
         }
@@ -605,6 +613,7 @@ impl<O: Owner> Writer<O> {
             self.replace = None;
         }
         self.open = Some((connection, identity(&self.path)?));
+        self.pruner = Pruner::default();
         Ok(())
     }
 }
@@ -766,25 +775,4 @@ fn parse<T: DeserializeOwned>(text: &str) -> Option<T> {
             |error| warn!(%error, "a line of the database is not understood, and left out"),
         )
         .ok()
-}
-
-/// Takes out results and sessions that are too old, the oldest first, a bounded number at a time.
-fn prune(connection: &mut Connection, oldest: i64) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
-    for table in ["ping", "session"] {
-        transaction.execute(
-            &format!(
-                "DELETE FROM {table} WHERE time_ns < ?1
-                 AND id IN (SELECT id FROM {table} ORDER BY id LIMIT ?2)"
-            ),
-            [oldest, PRUNE_ROWS],
-        )?;
-    }
-    transaction.execute(
-        "DELETE FROM peer WHERE state IS NULL
-         AND NOT EXISTS (SELECT 1 FROM ping WHERE peer = peer.id)
-         AND NOT EXISTS (SELECT 1 FROM session WHERE peer = peer.id)",
-        [],
-    )?;
-    transaction.commit()
 }

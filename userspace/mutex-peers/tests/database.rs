@@ -379,3 +379,34 @@ async fn a_database_of_version_1_is_taken_over() {
     assert_eq!(peers.peer(&id(1)).unwrap().settings, said);
     peers.shutdown().await.unwrap();
 }
+
+#[tokio::test]
+async fn all_that_is_too_old_goes_even_behind_results_of_the_future() {
+    let (_folder, path, kernel, network) = world();
+    let clock = Hands(Arc::new((AtomicU64::new(common::BOOT), AtomicU64::new(common::START))));
+    let settings = Settings { use_ping_checks: false, ..settings(&path) };
+    let peers = Peers::start_with(settings, clock.clone(), kernel, network).unwrap();
+    until("there is a peer", || peers.peer(&id(1)).is_some()).await;
+    peers.flush().await.unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.busy_timeout(Duration::from_secs(60)).unwrap();
+    // A clock that was a year ahead, and then more results than are taken out at a time.
+    let seconds = |seconds: u64| i64::try_from(seconds * 1_000_000_000).unwrap();
+    let insert = |count: u32, time_ns: i64| {
+        let sql = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)
+                   INSERT INTO ping (peer, time_ns, rtt_ns) SELECT 1, ?2, 5 FROM n";
+        other.execute(sql, (count, time_ns)).unwrap();
+    };
+    insert(6000, seconds(common::BOOT + 365 * 86_400));
+    insert(12_000, seconds(common::BOOT - 8 * 86_400));
+    insert(10, seconds(common::BOOT));
+    let rows =
+        || -> u32 { other.query_row("SELECT count(*) FROM ping", [], |row| row.get(0)).unwrap() };
+    assert_eq!(rows(), 18_010);
+    clock.pass(2 * 3600);
+    // Something to write, so that the database's thread looks at the clock once; the clock stands still from here on.
+    let settings = PeerSettings { name: "office".to_owned(), check_alive_address: None };
+    peers.announce(Announcement::Updated { public_key: key(1), settings });
+    until("what is too old is gone", || rows() == 6010).await;
+    peers.shutdown().await.unwrap();
+}
