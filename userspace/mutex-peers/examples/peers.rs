@@ -85,8 +85,7 @@ async fn answer(peers: &Peers, line: &str) -> Value {
         "flush" => json!(peers.flush().await.err()),
         "announce" => match serde_json::from_str(rest) {
             Ok(announcement) => {
-                peers.announce(announcement);
-                Value::Null
+                json!(peers.announce(announcement).err().map(|refused| refused.to_string()))
             }
             Err(error) => json!(error.to_string()),
         },

@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::collections::HashSet;
+use std::ops::Bound;
 use std::sync::Arc;
+
+use tracing::debug;
 
 use crate::Announcement;
 use crate::Event;
@@ -21,17 +23,35 @@ use crate::PeerId;
 use crate::PeerReading;
 use crate::PeerSettings;
 use crate::PublicKey;
+use crate::Refused;
 use crate::Settings;
+use crate::SettingsPatch;
 use crate::Target;
 use crate::clock::nanoseconds;
 use crate::labels::LabelCache;
 use crate::labels::Labels;
 use crate::peer::Origin;
+use crate::statements::Heard;
+use crate::statements::Said;
+use crate::statements::Statements;
 use crate::store::PingRow;
-use crate::store::Said;
 use crate::store::SessionRow;
 use crate::store::State;
 use crate::store::Write;
+
+/// Peers that were announced and that this host does not have (yet), at the most.
+const MOST_ANNOUNCED: usize = 10_000;
+/// How often it is looked for statements that are too old.
+const EXPIRE_NS: u64 = 60_000_000_000;
+
+/// How many statements of other nodes were refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RefusedStatements {
+    /// They are of the future.
+    pub ahead: u64,
+    /// There is no room for more about peers that are not here.
+    pub no_room: u64,
+}
 
 /// The cache of peers and interfaces.
 #[derive(Debug)]
@@ -42,7 +62,10 @@ pub(crate) struct Cache {
     interfaces: BTreeMap<String, Interface>,
     peers: BTreeMap<PeerId, Peer>,
     /// What was said of peers by announcements and by other nodes.
-    said: HashMap<PublicKey, Said>,
+    statements: Statements,
+    refused: RefusedStatements,
+    /// When it was looked for statements that are too old, by the clock that nobody sets.
+    expired_ns: u64,
     labels: LabelCache,
     /// What happened since it was taken.
     events: Vec<Event>,
@@ -55,12 +78,14 @@ pub(crate) struct Cache {
 impl Cache {
     pub(crate) fn new(settings: Arc<Settings>, node: String, boot: String) -> Self {
         Cache {
+            statements: Statements::new(settings.fanout.max_names),
+            refused: RefusedStatements::default(),
+            expired_ns: 0,
             settings,
             node,
             boot,
             interfaces: BTreeMap::new(),
             peers: BTreeMap::new(),
-            said: HashMap::new(),
             labels: LabelCache::default(),
             events: Vec::new(),
             writes: Vec::new(),
@@ -148,6 +173,7 @@ impl Cache {
         for one in reading {
             self.apply_interface(one, now);
         }
+        self.expire(now);
     }
 
     fn apply_interface(&mut self, reading: &InterfaceReading, now: Moment) {
@@ -271,13 +297,13 @@ impl Cache {
         let key = &peer.id.public_key;
         if let Some(settings) = self.settings.peers.get(key) {
             peer.settings = settings.clone();
-            peer.said_ns = 0;
-        } else if let Some(said) = self.said.get(key) {
+            (peer.said_ns, peer.said_elsewhere) = (0, false);
+        } else if let Some(said) = self.statements.get(key) {
             peer.settings = said.settings.clone();
-            peer.said_ns = said.time_ns;
+            (peer.said_ns, peer.said_elsewhere) = (said.time_ns, !said.own);
         } else {
             peer.settings = PeerSettings::default();
-            peer.said_ns = 0;
+            (peer.said_ns, peer.said_elsewhere) = (0, false);
         }
     }
 
@@ -286,14 +312,17 @@ impl Cache {
             self.labels.forget(id);
             self.happened(&id.interface, Happening::PeerRemoved { public_key: id.public_key }, now);
             self.writes.push(Write::ForgetPeer(id.clone()));
+            if !self.has(&id.public_key) {
+                let forgotten = self.statements.is_gone(id.public_key, |key| has(&self.peers, key));
+                self.writes.extend(forgotten.map(Write::Unsay));
+            }
         }
     }
 
     fn reidentify(&mut self, before: &PeerId, after: &PeerId, now: Moment) {
-        if let Some(said) = self.said.remove(&before.public_key) {
+        if let Some(said) = self.statements.rename(&before.public_key, after.public_key) {
             self.writes.push(Write::Unsay(before.public_key));
-            self.writes.push(Write::Say(after.public_key, said.clone()));
-            self.said.insert(after.public_key, said);
+            self.writes.push(Write::Say(after.public_key, said));
         }
         let Some(mut peer) = self.peers.remove(before) else {
             return;
@@ -328,31 +357,44 @@ impl Cache {
         self.peers.insert(id.clone(), peer);
     }
 
+    /// Whether there is a peer of that key at any interface.
+    fn has(&self, key: &PublicKey) -> bool {
+        has(&self.peers, key)
+    }
+
     /// What somebody who configures peers says.
-    pub(crate) fn announce(&mut self, announcement: Announcement, now: Moment) {
+    ///
+    /// # Errors
+    ///
+    /// It is too long, or there is too much already.
+    pub(crate) fn announce(
+        &mut self,
+        announcement: Announcement,
+        now: Moment,
+    ) -> Result<(), Refused> {
+        announcement.check()?;
         match announcement {
-            Announcement::Created { public_key, interface, settings } => {
-                let said = self.said_here(public_key, settings, now);
-                self.hear(public_key, said, now);
+            Announcement::Created { public_key, interface, patch } => {
                 let id = PeerId { interface, public_key };
-                let is_known = self.peers.contains_key(&id);
-                if !is_known {
+                if !self.peers.contains_key(&id) {
+                    let awaited = self.peers.values().filter(|peer| peer.announced_ns.is_some());
+                    if awaited.count() >= MOST_ANNOUNCED {
+                        return Err(Refused::TooMany(MOST_ANNOUNCED));
+                    }
+                }
+                let said_ns = self.say_here(public_key, &patch, now)?;
+                if !self.peers.contains_key(&id) {
                     let mut peer = self.make(id.clone());
                     peer.announced_ns = Some(now.uptime_ns);
                     let happening = Happening::PeerCreated { public_key, facts: peer.facts() };
                     self.happened(&id.interface, happening, now);
                     self.peers.insert(id, peer);
                 }
+                self.ensure_told(public_key, said_ns, now);
             }
-            Announcement::Updated { public_key, settings } => {
-                let said = self.said_here(public_key, settings.clone(), now);
-                let said_ns = said.time_ns;
-                let is_new = self.hear(public_key, said, now);
-                if is_new && !self.peers.keys().any(|id| id.public_key == public_key) {
-                    // Another node may have it.
-                    let facts = Facts { settings, said_ns, ..Facts::default() };
-                    self.happened("", Happening::PeerUpdated { public_key, facts }, now);
-                }
+            Announcement::Updated { public_key, patch } => {
+                let said_ns = self.say_here(public_key, &patch, now)?;
+                self.ensure_told(public_key, said_ns, now);
             }
             Announcement::Reidentified { before, public_key, interface } => {
                 let before = PeerId { interface: interface.clone(), public_key: before };
@@ -365,70 +407,148 @@ impl Cache {
                 }
             }
             Announcement::Removed { public_key, interface } => {
-                if self.said.remove(&public_key).is_some() {
+                self.remove(&PeerId { interface, public_key }, now);
+                if !self.has(&public_key) && self.statements.forget(&public_key).is_some() {
                     self.writes.push(Write::Unsay(public_key));
                 }
-                self.remove(&PeerId { interface, public_key }, now);
             }
         }
+        Ok(())
     }
 
-    /// Another node says what it knows of a peer; who spoke last is right.
-    pub(crate) fn told(&mut self, public_key: PublicKey, facts: &Facts, now: Moment) {
-        let known_ns = self.said.get(&public_key).map_or(0, |said| said.time_ns);
-        if facts.said_ns > known_ns {
+    /// Something is said here of a peer; the time of it, if it is anything.
+    fn say_here(
+        &mut self,
+        key: PublicKey,
+        patch: &SettingsPatch,
+        now: Moment,
+    ) -> Result<Option<u64>, Refused> {
+        if patch.is_empty() {
+            return Ok(None);
+        }
+        if !self.has(&key) && !self.statements.get(&key).is_some_and(|said| said.own) {
+            let statements = &self.statements;
+            if statements.len() >= MOST_ANNOUNCED
+                && statements.own_absent(|key| has(&self.peers, key)) >= MOST_ANNOUNCED
+            {
+                return Err(Refused::TooMany(MOST_ANNOUNCED));
+            }
+        }
+        let said = self.statements.say(key, patch, now);
+        let time_ns = said.time_ns;
+        self.writes.push(Write::Say(key, said));
+        self.show(key, now);
+        Ok(Some(time_ns))
+    }
+
+    /// Tells other nodes what was said here at that time, if no event of a peer does: they may have the peer, or not go by
+    /// the settings that this host has of it.
+    fn ensure_told(&mut self, key: PublicKey, said_ns: Option<u64>, now: Moment) {
+        let is_told = self.events.iter().any(|event| match &event.happening {
+            Happening::PeerCreated { public_key, facts }
+            | Happening::PeerUpdated { public_key, facts } => {
+                *public_key == key && Some(facts.said_ns) == said_ns
+            }
+            _ => false,
+        });
+        if let (Some(said_ns), Some(said), false) = (said_ns, self.statements.get(&key), is_told) {
+            let facts = Facts { settings: said.settings.clone(), said_ns, ..Facts::default() };
+            self.happened("", Happening::PeerUpdated { public_key: key, facts }, now);
+        }
+    }
+
+    /// A node says what it knows of a peer; who spoke last is right.
+    pub(crate) fn told(&mut self, node: &str, key: PublicKey, facts: &Facts, now: Moment) {
+        if facts.said_ns > 0 {
             let (settings, time_ns) = (facts.settings.clone(), facts.said_ns);
-            self.hear(public_key, Said { settings, time_ns, own: false }, now);
+            self.hear(key, Said { settings, time_ns, own: false, told_by: node.to_owned() }, now);
         }
     }
 
-    /// Another node has given a peer another key.
-    pub(crate) fn told_new_key(&mut self, before: PublicKey, public_key: PublicKey, now: Moment) {
-        if let Some(said) = self.said.get(&before).cloned() {
-            self.hear(public_key, Said { own: false, ..said }, now);
+    /// A node has given a peer another key.
+    pub(crate) fn told_new_key(
+        &mut self,
+        node: &str,
+        before: PublicKey,
+        key: PublicKey,
+        now: Moment,
+    ) {
+        let Some(said) = self.statements.get(&before).cloned() else {
+            return;
+        };
+        if !said.own && !self.has(&before) {
+            self.statements.forget(&before);
+            self.writes.push(Write::Unsay(before));
+        }
+        self.hear(key, Said { own: false, told_by: node.to_owned(), ..said }, now);
+    }
+
+    fn hear(&mut self, key: PublicKey, said: Said, now: Moment) {
+        let time_ns = said.time_ns;
+        match self.statements.hear(key, said, now, |key| has(&self.peers, key)) {
+            Heard::Taken { forgotten } => {
+                self.writes.extend(forgotten.map(Write::Unsay));
+                if let Some(said) = self.statements.get(&key) {
+                    self.writes.push(Write::Say(key, said.clone()));
+                }
+                self.show(key, now);
+            }
+            Heard::Old => {}
+            Heard::Ahead => {
+                self.refused.ahead += 1;
+                debug!(peer = %key, time_ns, "what another node says of a peer is of the future");
+            }
+            Heard::NoRoom => self.refused.no_room += 1,
         }
     }
 
-    /// What is said here goes before all that is known, even if the clock was set back meanwhile.
-    fn said_here(&self, key: PublicKey, settings: PeerSettings, now: Moment) -> Said {
-        let known_ns = self.said.get(&key).map_or(0, |known| known.time_ns);
-        Said { settings, time_ns: now.time_ns.max(known_ns.saturating_add(1)), own: true }
+    /// Statements of other nodes that found no place here.
+    pub(crate) fn refused(&self) -> RefusedStatements {
+        self.refused
     }
 
-    /// Tells whether it is something new.
-    fn hear(&mut self, key: PublicKey, said: Said, now: Moment) -> bool {
-        if self.said.get(&key).is_some_and(|known| known.settings == said.settings) {
-            return false;
-        }
-        self.writes.push(Write::Say(key, said.clone()));
-        self.said.insert(key, said);
-        let ids: Vec<PeerId> =
-            self.peers.keys().filter(|id| id.public_key == key).cloned().collect();
-        for id in ids {
+    /// Has the peers of a key show what is said of it now.
+    fn show(&mut self, key: PublicKey, now: Moment) {
+        for id in ids(&self.peers, &key) {
             let Some(mut peer) = self.peers.remove(&id) else {
                 continue;
             };
             let before = peer.settings.clone();
+            let said_ns = peer.said_ns;
             self.say(&mut peer);
-            if peer.settings != before {
+            let is_changed = peer.settings != before;
+            if is_changed {
                 self.labels.forget(&id);
+            }
+            // A statement that repeats what another node said is told by that one.
+            if is_changed || (peer.said_ns != said_ns && !peer.said_elsewhere) {
                 let happening = Happening::PeerUpdated { public_key: key, facts: peer.facts() };
                 self.happened(&id.interface, happening, now);
             }
             self.peers.insert(id, peer);
         }
-        true
+    }
+
+    /// Forgets what other nodes said long ago of peers that are not here.
+    fn expire(&mut self, now: Moment) {
+        if now.uptime_ns.saturating_sub(self.expired_ns) < EXPIRE_NS {
+            return;
+        }
+        self.expired_ns = now.uptime_ns;
+        let forgotten = self.statements.expire(now, |key| has(&self.peers, key));
+        self.writes.extend(forgotten.into_iter().map(Write::Unsay));
     }
 
     /// What the database knows from before this process, whenever it could be read.
     pub(crate) fn restore(&mut self, state: State, now: Moment) {
         for (key, said) in state.said {
-            if self.said.get(&key).is_none_or(|known| known.time_ns < said.time_ns) {
-                self.said.insert(key, said);
-            } else if let Some(known) = self.said.get(&key) {
-                self.writes.push(Write::Say(key, known.clone()));
+            if !self.statements.restore(key, said) {
+                let known = self.statements.get(&key).cloned();
+                self.writes.extend(known.map(|known| Write::Say(key, known)));
             }
         }
+        // What is too much or too old is forgotten when the kernel was asked, which says what is here.
+        self.expired_ns = 0;
         let mut touched = BTreeSet::new();
         for (earlier, newest) in state.peers {
             let kept = self.settings.ping_check_samples;
@@ -471,7 +591,7 @@ impl Cache {
     /// Everything, for a database that has nothing or something else.
     pub(crate) fn everything(&self, with_results: bool) -> Vec<Write> {
         let mut writes: Vec<Write> = self.interfaces.values().map(Write::interface).collect();
-        writes.extend(self.said.iter().map(|(key, said)| Write::Say(*key, said.clone())));
+        writes.extend(self.statements.iter().map(|(key, said)| Write::Say(*key, said.clone())));
         for peer in self.peers.values() {
             writes.push(Write::peer(peer));
             if with_results {
@@ -505,7 +625,7 @@ impl Cache {
         // What was said here of peers that others have, and that nobody else may know.
         let told: HashSet<_> =
             self.peers.values().map(|peer| (peer.id.public_key, peer.said_ns)).collect();
-        for (key, said) in &self.said {
+        for (key, said) in self.statements.iter() {
             if said.own && !told.contains(&(*key, said.time_ns)) {
                 let facts = Facts {
                     settings: said.settings.clone(),
@@ -522,6 +642,27 @@ impl Cache {
         }
         events
     }
+}
+
+/// The peers of that key, one of each interface.
+fn ids(peers: &BTreeMap<PeerId, Peer>, key: &PublicKey) -> Vec<PeerId> {
+    let mut ids = Vec::new();
+    let mut next = peers.keys().next();
+    while let Some(PeerId { interface, .. }) = next {
+        let id = PeerId { interface: interface.clone(), public_key: *key };
+        let last = PeerId { interface: interface.clone(), public_key: PublicKey([255; 32]) };
+        if peers.contains_key(&id) {
+            ids.push(id);
+        }
+        let after = (Bound::Excluded(last), Bound::Unbounded);
+        next = peers.range(after).next().map(|(id, _)| id);
+    }
+    ids
+}
+
+/// Whether there is a peer of that key.
+fn has(peers: &BTreeMap<PeerId, Peer>, key: &PublicKey) -> bool {
+    !ids(peers, key).is_empty()
 }
 
 /// What of a peer changes only when something happens.
@@ -543,6 +684,7 @@ fn is_awaited(peer: &Peer, grace_ns: u64, now: Moment) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::AllowedIp;
 
     const HOUR_NS: u64 = 3_600_000_000_000;
 
@@ -552,6 +694,11 @@ mod tests {
 
     fn named(name: &str) -> PeerSettings {
         PeerSettings { name: name.to_owned(), check_alive_address: None }
+    }
+
+    fn update(cache: &mut Cache, public_key: PublicKey, name: &str, now: Moment) {
+        let patch = named(name).into();
+        cache.announce(Announcement::Updated { public_key, patch }, now).unwrap();
     }
 
     /// What others are told of peers that are not here: the name, and when it was said.
@@ -570,12 +717,12 @@ mod tests {
         let mut cache = cache();
         let (one, two) = (PublicKey([1; 32]), PublicKey([2; 32]));
         let now = Moment { time_ns: 10 * HOUR_NS, uptime_ns: HOUR_NS };
-        cache.announce(Announcement::Updated { public_key: one, settings: named("a") }, now);
+        update(&mut cache, one, "a", now);
         let facts = Facts { settings: named("b"), said_ns: 7, ..Facts::default() };
-        cache.told(two, &facts, now);
+        cache.told("there", two, &facts, now);
         assert_eq!(told(&cache), [("a".to_owned(), now.time_ns)], "who said the other tells it");
         let later = Facts { said_ns: now.time_ns + 1, ..facts };
-        cache.told(one, &later, now);
+        cache.told("there", one, &later, now);
         assert_eq!(told(&cache), []);
     }
 
@@ -584,9 +731,152 @@ mod tests {
         let mut cache = cache();
         let public_key = PublicKey([1; 32]);
         let now = Moment { time_ns: 10 * HOUR_NS, uptime_ns: HOUR_NS };
-        cache.announce(Announcement::Updated { public_key, settings: named("a") }, now);
+        update(&mut cache, public_key, "a", now);
         let now = Moment { time_ns: 2 * HOUR_NS, uptime_ns: HOUR_NS + 1 };
-        cache.announce(Announcement::Updated { public_key, settings: named("b") }, now);
+        update(&mut cache, public_key, "b", now);
         assert_eq!(told(&cache), [("b".to_owned(), 10 * HOUR_NS + 1)]);
+    }
+
+    fn peer(number: u8, allowed_ip: &str) -> PeerReading {
+        let allowed_ip = AllowedIp { address: allowed_ip.parse().unwrap(), prefix: 32 };
+        PeerReading {
+            public_key: PublicKey([number; 32]),
+            endpoint: None,
+            handshake_ns: 0,
+            received_bytes: 0,
+            sent_bytes: 0,
+            allowed_ips: vec![allowed_ip],
+        }
+    }
+
+    /// A node that has these peers.
+    fn node(name: &str, peers: impl IntoIterator<Item = PeerReading>) -> Cache {
+        let mut cache = Cache::new(Arc::default(), name.to_owned(), String::new());
+        let reading = InterfaceReading {
+            name: "wg0".to_owned(),
+            peers: peers.into_iter().collect(),
+            ..InterfaceReading::default()
+        };
+        cache.apply(&[reading], Moment::default());
+        cache.take_events();
+        cache
+    }
+
+    /// What has happened at a node is told to others.
+    fn tell(from: &mut Cache, to: &mut [&mut Cache], now: Moment) {
+        for event in from.take_events() {
+            if let Happening::PeerCreated { public_key, facts }
+            | Happening::PeerUpdated { public_key, facts } = &event.happening
+            {
+                for to in &mut *to {
+                    to.told(&event.node, *public_key, facts, now);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nodes_agree_on_what_was_said_at_the_same_time_and_said_again() {
+        let key = PublicKey([1; 32]);
+        let (mut a, mut b, mut c) =
+            (node("a", [peer(1, "10.0.0.1")]), node("b", []), node("c", [peer(1, "10.0.0.1")]));
+        let said = |node: &Cache| {
+            let said = node.statements.get(&key).unwrap();
+            (said.settings.name.clone(), said.time_ns)
+        };
+        let mut now = Moment { time_ns: 10 * HOUR_NS, uptime_ns: HOUR_NS };
+        update(&mut a, key, "one", now);
+        update(&mut b, key, "two", now);
+        tell(&mut a, &mut [&mut b, &mut c], now);
+        tell(&mut b, &mut [&mut c, &mut a], now);
+        for node in [&a, &b, &c] {
+            assert_eq!(said(node), ("two".to_owned(), now.time_ns));
+        }
+        // One says again what it has said while another one says something else before that.
+        now.time_ns += 2;
+        update(&mut c, key, "two", now);
+        let before = Moment { time_ns: now.time_ns - 1, ..now };
+        update(&mut b, key, "three", before);
+        tell(&mut c, &mut [&mut a, &mut b], now);
+        tell(&mut b, &mut [&mut c, &mut a], now);
+        for node in [&a, &b, &c] {
+            assert_eq!(said(node), ("two".to_owned(), now.time_ns));
+        }
+        assert_eq!(a.peers().next().unwrap().settings.name, "two");
+    }
+
+    #[test]
+    fn another_node_chooses_no_address_outside_of_the_tunnel() {
+        let key = PublicKey([1; 32]);
+        let mut cache = node("a", [peer(1, "10.0.0.1")]);
+        let now = Moment { time_ns: 10 * HOUR_NS, uptime_ns: HOUR_NS };
+        let check = Some("192.0.2.1".parse().unwrap());
+        let settings = PeerSettings { check_alive_address: check, ..named("a") };
+        let facts = Facts { settings: settings.clone(), said_ns: 5, ..Facts::default() };
+        cache.told("b", key, &facts, now);
+        let id = PeerId { interface: "wg0".to_owned(), public_key: key };
+        let target = |cache: &Cache| cache.target(&id).unwrap().0;
+        assert_eq!(cache.peer(&id).unwrap().settings, settings);
+        assert_eq!(target(&cache).address.to_string(), "10.0.0.1");
+        assert_eq!(target(&cache).interface.as_deref(), Some("wg0"));
+        // Who may announce here may choose it, with the name that is known.
+        let patch = SettingsPatch { check_alive_address: Some(check), ..SettingsPatch::default() };
+        cache.announce(Announcement::Updated { public_key: key, patch }, now).unwrap();
+        assert_eq!(target(&cache).address.to_string(), "192.0.2.1");
+        assert_eq!(cache.peer(&id).unwrap().settings, settings);
+    }
+
+    #[test]
+    fn what_is_said_of_peers_that_are_not_here_is_bounded() {
+        let mut cache = node("a", [peer(255, "10.0.0.1")]);
+        let now = Moment { time_ns: 10 * HOUR_NS, uptime_ns: HOUR_NS };
+        let key = |number: u32| {
+            let mut key = [0; 32];
+            key[..4].copy_from_slice(&number.to_be_bytes());
+            PublicKey(key)
+        };
+        let announce = |cache: &mut Cache, number| {
+            let public_key = key(number);
+            cache.announce(Announcement::Updated { public_key, patch: named("b").into() }, now)
+        };
+        for number in 0..10_000 {
+            announce(&mut cache, number).unwrap();
+        }
+        assert_eq!(announce(&mut cache, 10_000), Err(Refused::TooMany(10_000)));
+        for number in 20_000..40_000 {
+            let facts = Facts { settings: named("a"), said_ns: 5, ..Facts::default() };
+            cache.told("b", key(number), &facts, now);
+        }
+        assert_eq!(cache.statements.len(), 20_000);
+        assert_eq!(cache.refused(), RefusedStatements { ahead: 0, no_room: 10_000 });
+        announce(&mut cache, 0).unwrap();
+        update(&mut cache, PublicKey([255; 32]), "here", now);
+        let removed = Announcement::Removed { public_key: key(0), interface: "wg0".to_owned() };
+        cache.announce(removed, now).unwrap();
+        announce(&mut cache, 10_000).unwrap();
+        let long =
+            Announcement::Updated { public_key: key(1), patch: named(&"x".repeat(257)).into() };
+        assert_eq!(cache.announce(long, now), Err(Refused::Name));
+    }
+
+    #[test]
+    fn what_is_said_of_a_peer_outlives_one_of_its_interfaces() {
+        let key = PublicKey([1; 32]);
+        let mut cache = node("a", [peer(1, "10.0.0.1")]);
+        let now = Moment { time_ns: 10 * HOUR_NS, uptime_ns: HOUR_NS };
+        let at = |interface: &str| PeerId { interface: interface.to_owned(), public_key: key };
+        let patch = SettingsPatch::from(named("a"));
+        let created = Announcement::Created { public_key: key, interface: "wg1".to_owned(), patch };
+        cache.announce(created, now).unwrap();
+        let remove = |cache: &mut Cache, interface: &str| {
+            let removed =
+                Announcement::Removed { public_key: key, interface: interface.to_owned() };
+            cache.announce(removed, now).unwrap();
+        };
+        remove(&mut cache, "wg1");
+        assert_eq!(cache.peer(&at("wg0")).unwrap().settings, named("a"));
+        assert!(cache.statements.get(&key).is_some());
+        remove(&mut cache, "wg0");
+        assert!(cache.statements.get(&key).is_none());
     }
 }

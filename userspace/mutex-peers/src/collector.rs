@@ -8,12 +8,15 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::sync::broadcast;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio::time::MissedTickBehavior;
 use tokio::time::interval;
+use tokio::time::sleep_until;
 use tracing::debug;
 use tracing::info;
 use tracing::warn;
@@ -22,20 +25,27 @@ use crate::Announcement;
 use crate::Clock;
 use crate::Devices;
 use crate::Event;
+use crate::FanoutHealth;
 use crate::Happening;
 use crate::Health;
 use crate::Moment;
 use crate::PeerId;
 use crate::Pinger;
 use crate::RecentEvents;
+use crate::Refused;
 use crate::Settings;
 use crate::cache::Cache;
+use crate::cache::RefusedStatements;
 use crate::fanout::Message;
 use crate::fanout::Protocol;
+use crate::fanout::Subject;
 use crate::queue::Queue;
 use crate::recent::Recent;
 use crate::store;
 use crate::store::Store;
+
+/// How long after a reading that an announcement asked for the next such one may begin.
+const REFRESH: Duration = Duration::from_millis(250);
 
 /// All of it.
 pub(crate) struct Collector {
@@ -91,7 +101,7 @@ impl Collector {
             recent: Mutex::new(Recent::new(settings.event_capacity)),
             protocol: fanout
                 .enabled
-                .then(|| Mutex::new(Protocol::new(node.clone(), epoch, fanout.capacity))),
+                .then(|| Mutex::new(Protocol::new(node.clone(), epoch, fanout))),
             news: Notify::new(),
             refresh: Notify::new(),
             reading: Mutex::default(),
@@ -184,9 +194,10 @@ impl Collector {
         }
     }
 
-    pub(crate) fn announce(&self, announcement: Announcement) {
-        self.change(|cache, now| cache.announce(announcement, now));
+    pub(crate) fn announce(&self, announcement: Announcement) -> Result<(), Refused> {
+        self.change(|cache, now| cache.announce(announcement, now))?;
         self.refresh.notify_one();
+        Ok(())
     }
 
     /// Asks the kernel at its interval and when something was announced, and puts peers into the queue at
@@ -201,12 +212,21 @@ impl Collector {
         readings.set_missed_tick_behavior(MissedTickBehavior::Skip);
         self.collect_apart().await;
         readings.reset();
+        let mut last = Instant::now() - REFRESH;
         let mut checks = interval(self.settings.ping_check_interval);
         checks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
                 _ = readings.tick() => self.collect_apart().await,
-                () = self.refresh.notified() => self.collect_apart().await,
+                () = self.refresh.notified() => {
+                    // Other nodes can have it notified as often as they like.
+                    tokio::select! {
+                        () = sleep_until(last + REFRESH) => {}
+                        () = turned(&mut stop) => return,
+                    }
+                    self.collect_apart().await;
+                    last = Instant::now();
+                }
                 _ = checks.tick(), if self.settings.use_ping_checks => self.queue_checks(),
                 () = turned(&mut stop) => return,
             }
@@ -311,9 +331,31 @@ impl Collector {
         self.fanout(|protocol| protocol.overdue_hello(now)).flatten()
     }
 
-    pub(crate) fn fanout_connected(&self) -> Option<Message> {
+    /// There is a server, which takes messages of that many bytes.
+    pub(crate) fn fanout_connected(&self, max_payload: usize) -> Option<Message> {
         let now = self.clock.now();
-        self.fanout(|protocol| protocol.connected(now))
+        self.fanout(|protocol| protocol.connected(max_payload, now))
+    }
+
+    /// The server, or the way to it, refuses something.
+    pub(crate) fn fanout_trouble(&self, trouble: String) {
+        self.fanout(|protocol| protocol.troubled(trouble));
+    }
+
+    /// A message could not be sent.
+    pub(crate) fn fanout_unsent(&self) {
+        self.fanout(Protocol::unsent);
+    }
+
+    /// A message that is not one of another node's.
+    pub(crate) fn fanout_malformed(&self) {
+        self.fanout(Protocol::malformed);
+    }
+
+    /// Forgets nodes that were not heard from for long.
+    pub(crate) fn expire_nodes(&self) {
+        let now = self.clock.now();
+        self.fanout(|protocol| protocol.expire(now));
     }
 
     /// Tells whether there was a connection.
@@ -325,8 +367,12 @@ impl Collector {
         self.fanout(|protocol| protocol.health().waiting).unwrap_or(0)
     }
 
-    /// A message of another node, or an own one that comes back; what to say to it.
-    pub(crate) fn hear(&self, message: Message) -> Vec<(Option<String>, Message)> {
+    /// A message of another node, or an own one that comes back; what to say to it. It came on that subject.
+    pub(crate) fn hear(
+        &self,
+        on: &Subject<'_>,
+        message: Message,
+    ) -> Vec<(Option<String>, Message)> {
         let now = self.clock.now();
         let heard = {
             // In the order in which everybody takes these locks.
@@ -335,7 +381,7 @@ impl Collector {
                 Message::Hello { .. } => cache.as_events(now),
                 _ => Vec::new(),
             };
-            self.fanout(|protocol| protocol.hear(message, &peers, now)).unwrap_or_default()
+            self.fanout(|protocol| protocol.hear(on, message, &peers, now)).unwrap_or_default()
         };
         if heard.events.is_empty() && heard.state.is_empty() {
             return heard.replies;
@@ -358,14 +404,20 @@ impl Collector {
     }
 
     pub(crate) fn health(&self) -> Health {
-        let (peers, _) = self.cache().sizes();
+        let (peers, statements) = {
+            let cache = self.cache();
+            (cache.sizes().0, cache.refused())
+        };
         Health {
             peers,
             kernel: lock(&self.reading).trouble.clone(),
             pings: lock(&self.pings).clone(),
             queue: self.queue.counts(),
             database: self.store.as_ref().map(Store::health),
-            fanout: self.fanout(|protocol| protocol.health()),
+            fanout: self.fanout(|protocol| protocol.health()).map(|health| {
+                let RefusedStatements { ahead, no_room } = statements;
+                FanoutHealth { statements_ahead: ahead, statements_no_room: no_room, ..health }
+            }),
         }
     }
 }
@@ -380,12 +432,12 @@ fn learn(cache: &mut Cache, event: &Event, now: Moment) -> bool {
     match &event.happening {
         Happening::PeerCreated { public_key, facts }
         | Happening::PeerUpdated { public_key, facts } => {
-            cache.told(*public_key, facts, now);
+            cache.told(&event.node, *public_key, facts, now);
             true
         }
         Happening::PeerReidentified { before, public_key, facts } => {
-            cache.told_new_key(*before, *public_key, now);
-            cache.told(*public_key, facts, now);
+            cache.told_new_key(&event.node, *before, *public_key, now);
+            cache.told(&event.node, *public_key, facts, now);
             true
         }
         Happening::PeerRemoved { .. } => true,

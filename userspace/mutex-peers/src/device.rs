@@ -82,6 +82,22 @@ pub struct AllowedIp {
     pub prefix: u8,
 }
 
+impl AllowedIp {
+    /// Whether it is narrower than all addresses, and this is one of them.
+    pub(crate) fn names(&self, address: IpAddr) -> bool {
+        let (mine, other, bits) = match (self.address, address) {
+            (IpAddr::V4(mine), IpAddr::V4(other)) => {
+                (mine.to_bits().into(), other.to_bits().into(), 32)
+            }
+            (IpAddr::V6(mine), IpAddr::V6(other)) => (mine.to_bits(), other.to_bits(), 128),
+            _ => return false,
+        };
+        let differs: u128 = mine ^ other;
+        let rest = u32::from(self.prefix).min(bits);
+        self.prefix > 0 && differs.checked_shr(bits - rest).unwrap_or(0) == 0
+    }
+}
+
 impl fmt::Display for AllowedIp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address, self.prefix)

@@ -46,6 +46,9 @@ impl Health {
                 let waiting = fanout.waiting;
                 troubles.push(format!("there is no message server ({waiting} events wait)"));
             }
+            if let Some(trouble) = &fanout.trouble {
+                troubles.push(format!("the message server refuses something: {trouble}"));
+            }
         }
         troubles
     }

@@ -33,6 +33,7 @@ mod queue;
 mod recent;
 mod session;
 mod settings;
+mod statements;
 mod store;
 mod target;
 
@@ -49,7 +50,10 @@ pub use event::Announcement;
 pub use event::Event;
 pub use event::Facts;
 pub use event::Happening;
+pub use event::Refused;
+pub use event::SettingsPatch;
 pub use fanout::FanoutHealth;
+pub use fanout::RefusedMessages;
 pub use fanout::RemoteNode;
 pub use health::Health;
 pub use icmp::Icmp;

@@ -343,10 +343,42 @@ fn write_health<W: Write>(collector: &Collector, families: &mut Families<W>) -> 
         ("wg_fanout_received_events", "Events of other nodes.", fanout.received),
         ("wg_fanout_gaps", "How often something was missed and asked for.", fanout.gaps),
         ("wg_fanout_reconnects", "How often the message server came back.", fanout.reconnects),
+        ("wg_fanout_unsent_messages", "Messages that the server does not take.", fanout.unsent),
+        (
+            "wg_remote_peers_left_out",
+            "How often a peer of another node found no room (fanout.max_peers).",
+            fanout.left_out,
+        ),
     ];
     for (name, help, count) in counters {
         families.family(name, Kind::Counter, help)?;
         families.sample(&[], Number::Integer(count))?;
+    }
+    families.family(
+        "wg_fanout_refused_messages",
+        Kind::Counter,
+        "Messages that were refused: other_node, for they spoke for another node than their subject; malformed; \
+         node_limit, for there are fanout.max_nodes already; answer_limit, for the node asks too often.",
+    )?;
+    let refused = [
+        ("other_node", fanout.refused.other_node),
+        ("malformed", fanout.refused.malformed),
+        ("node_limit", fanout.refused.node_limit),
+        ("answer_limit", fanout.refused.answer_limit),
+    ];
+    for (reason, count) in refused {
+        families.sample(&[("reason", reason)], Number::Integer(count))?;
+    }
+    families.family(
+        "wg_fanout_refused_names",
+        Kind::Counter,
+        "What other nodes say of peers and was refused: ahead, for it is more than 10 minutes ahead of this host's clock; \
+         no_room, for there are fanout.max_names already.",
+    )?;
+    for (reason, count) in
+        [("ahead", fanout.statements_ahead), ("no_room", fanout.statements_no_room)]
+    {
+        families.sample(&[("reason", reason)], Number::Integer(count))?;
     }
     families.family("wg_remote_peers", Kind::Gauge, "Peers of other nodes, connected or not.")?;
     let nodes = protocol.lock().unwrap_or_else(PoisonError::into_inner).nodes().clone();

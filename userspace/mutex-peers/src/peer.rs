@@ -38,6 +38,9 @@ pub struct Peer {
     /// When that was said, in nanoseconds of the Unix epoch; 0 if it is of the settings, or nobody said anything.
     #[serde(skip)]
     pub said_ns: u64,
+    /// Whether that was said at another node, which may not choose any address to ping.
+    #[serde(skip)]
+    pub(crate) said_elsewhere: bool,
     /// Where it was last heard from.
     #[serde(default)]
     pub endpoint: Option<SocketAddr>,
@@ -75,6 +78,7 @@ impl Peer {
             id,
             settings: PeerSettings::default(),
             said_ns: 0,
+            said_elsewhere: false,
             endpoint: None,
             allowed_ips: Vec::new(),
             received_bytes: Counter::default(),
@@ -91,7 +95,8 @@ impl Peer {
     /// What to ping, if anything.
     #[must_use]
     pub fn target(&self) -> Option<Target> {
-        Target::of(&self.settings, &self.allowed_ips, &self.id.interface)
+        let (check, allowed_ips) = (self.settings.check_alive_address, &self.allowed_ips);
+        Target::of(check, self.said_elsewhere, allowed_ips, &self.id.interface)
     }
 
     /// The address that metrics show: none before it has answered for the first time.
@@ -111,6 +116,7 @@ impl Peer {
             said_ns: self.said_ns,
             endpoint: self.endpoint,
             allowed_ips: self.allowed_ips.clone(),
+            allowed_ips_left_out: 0,
         }
     }
 

@@ -28,6 +28,7 @@ use crate::Peer;
 use crate::PeerId;
 use crate::Pinger;
 use crate::RecentEvents;
+use crate::Refused;
 use crate::RemoteNode;
 use crate::Settings;
 use crate::SystemClock;
@@ -110,6 +111,20 @@ impl Peers {
         &self.collector.settings
     }
 
+    /// Of the peers that are wanted those after the first `skip` ones, `most` at the most, as they were seen last; and how
+    /// many are wanted.
+    #[must_use]
+    pub fn some_peers(
+        &self,
+        skip: usize,
+        most: usize,
+        is_wanted: impl Fn(&Peer) -> bool,
+    ) -> (Vec<Peer>, usize) {
+        let cache = self.collector.cache();
+        let wanted = || cache.peers().filter(|peer| is_wanted(peer));
+        (wanted().skip(skip).take(most).cloned().collect(), wanted().count())
+    }
+
     /// All peers, as they were seen last.
     #[must_use]
     pub fn peers(&self) -> Vec<Peer> {
@@ -151,8 +166,12 @@ impl Peers {
     }
 
     /// Says what somebody who configures peers does: it shows at once, and other nodes hear of it.
-    pub fn announce(&self, announcement: Announcement) {
-        self.collector.announce(announcement);
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`]. Nothing has changed then.
+    pub fn announce(&self, announcement: Announcement) -> Result<(), Refused> {
+        self.collector.announce(announcement)
     }
 
     /// Asks the kernel now. It is asked at an interval anyway, and by [`Peers::write_metrics`].

@@ -65,20 +65,63 @@ pub struct Fanout {
     pub servers: Vec<String>,
     /// What subjects begin with (`mutex.peers`).
     pub subject: String,
-    /// A file with the credentials that the server wants (none).
+    /// The user that the server knows this node as (none).
+    pub user: Option<String>,
+    /// A file with that user's password, which nobody else may read (none).
+    pub password_file: Option<PathBuf>,
+    /// A file with the credentials (JWT and seed) that the server wants (none).
     pub credentials: Option<PathBuf>,
     /// How many events are kept for a server that is away, and for nodes that missed some (10000).
     pub capacity: usize,
+    /// How many other nodes are listened to (256).
+    pub max_nodes: usize,
+    /// How many peers of other nodes are remembered, of all of them together (100000).
+    pub max_peers: usize,
+    /// How many names are kept that other nodes tell of peers that are not here (10000).
+    pub max_names: usize,
+    /// How long a node is remembered that is not heard from (one day). Nodes say something every 30 seconds.
+    #[serde(with = "crate::duration")]
+    pub node_expiry: Duration,
+}
+
+/// Bytes of a name, at the most.
+pub(crate) const MOST_NAME: usize = 256;
+
+/// Whether this can be the name of a peer.
+pub(crate) fn is_sound_name(name: &str) -> bool {
+    name.len() <= MOST_NAME && !name.contains(char::is_control)
+}
+
+/// Whether this can be the name of a node.
+pub(crate) fn is_sound_node(name: &str) -> bool {
+    (1..=255).contains(&name.len()) && !name.contains(char::is_control)
 }
 
 /// What is said of a peer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PeerSettings {
     /// A name for people.
     pub name: String,
     /// The address to ping, instead of the first allowed IP.
     pub check_alive_address: Option<IpAddr>,
+}
+
+impl PeerSettings {
+    pub(crate) fn has_sound_name(&self) -> bool {
+        is_sound_name(&self.name)
+    }
+
+    /// With a name that is within the bounds, for what comes from before there were any.
+    pub(crate) fn bounded(mut self) -> Self {
+        if !self.has_sound_name() {
+            self.name.retain(|c| !c.is_control());
+            while self.name.len() > MOST_NAME {
+                self.name.pop();
+            }
+        }
+        self
+    }
 }
 
 /// A setting that cannot be.
@@ -120,8 +163,14 @@ impl Default for Fanout {
             enabled: false,
             servers: vec!["nats://127.0.0.1:4222".to_owned()],
             subject: "mutex.peers".to_owned(),
+            user: None,
+            password_file: None,
             credentials: None,
             capacity: 10_000,
+            max_nodes: 256,
+            max_peers: 100_000,
+            max_names: 10_000,
+            node_expiry: Duration::from_secs(86_400),
         }
     }
 }
@@ -135,7 +184,6 @@ impl Settings {
     pub fn check(&self) -> Result<(), BadSetting> {
         let shortest = Duration::from_millis(10);
         let longest = Duration::from_secs(366 * 86_400);
-        let subject = &self.fanout.subject;
         let checks = [
             (
                 (1..=1000).contains(&self.ping_check_workers),
@@ -183,15 +231,26 @@ impl Settings {
                 "has to be from 1 to 1000000",
             ),
             (
-                self.node.as_deref().is_none_or(|node| (1..=255).contains(&node.len())),
+                self.node.as_deref().is_none_or(is_sound_node),
                 "node",
-                "has to have from 1 to 255 bytes",
+                "has to have from 1 to 255 bytes and no control characters",
             ),
             (
-                !self.fanout.enabled || !self.fanout.servers.is_empty(),
-                "fanout.servers",
-                "has to name a server",
+                self.peers.values().all(PeerSettings::has_sound_name),
+                "peers",
+                "has to have names of at most 256 bytes without control characters",
             ),
+        ];
+        first_wrong(checks).map_or_else(|| self.fanout.check(), Err)
+    }
+}
+
+impl Fanout {
+    fn check(&self) -> Result<(), BadSetting> {
+        let longest = Duration::from_secs(366 * 86_400);
+        let subject = &self.subject;
+        let checks = [
+            (!self.enabled || !self.servers.is_empty(), "fanout.servers", "has to name a server"),
             (
                 !subject.is_empty()
                     && subject.split('.').all(|token| {
@@ -204,16 +263,47 @@ impl Settings {
                 "has to be words of letters, digits, - and _, with dots between",
             ),
             (
-                (1..=1_000_000).contains(&self.fanout.capacity),
+                (1..=1_000_000).contains(&self.capacity),
                 "fanout.capacity",
                 "has to be from 1 to 1000000",
             ),
+            (
+                self.user.is_some() == self.password_file.is_some(),
+                "fanout.password_file",
+                "goes with fanout.user: set both or none",
+            ),
+            (
+                // What a node says it has names all of them, and fits into a message of a megabyte.
+                (1..=1000).contains(&self.max_nodes),
+                "fanout.max_nodes",
+                "has to be from 1 to 1000",
+            ),
+            (
+                (1..=10_000_000).contains(&self.max_peers),
+                "fanout.max_peers",
+                "has to be from 1 to 10000000",
+            ),
+            (
+                (0..=1_000_000).contains(&self.max_names),
+                "fanout.max_names",
+                "has to be at most 1000000",
+            ),
+            (
+                (Duration::from_secs(120)..=longest).contains(&self.node_expiry),
+                "fanout.node_expiry",
+                "has to be from 2m to 366d",
+            ),
         ];
-        match checks.into_iter().find(|(holds, _, _)| !holds) {
-            Some((_, name, what)) => Err(BadSetting { name, what }),
-            None => Ok(()),
-        }
+        first_wrong(checks).map_or(Ok(()), Err)
     }
+}
+
+/// The first of these settings that cannot be: whether it can, its name, and what it has to be.
+fn first_wrong(
+    checks: impl IntoIterator<Item = (bool, &'static str, &'static str)>,
+) -> Option<BadSetting> {
+    let (_, name, what) = checks.into_iter().find(|(holds, _, _)| !holds)?;
+    Some(BadSetting { name, what })
 }
 
 #[cfg(test)]
@@ -279,6 +369,12 @@ mod tests {
             ("[fanout]\nenabled = true\nservers = []", "fanout.servers"),
             ("[fanout]\nsubject = \"a..b\"", "fanout.subject"),
             ("[fanout]\ncapacity = 0", "fanout.capacity"),
+            ("[fanout]\nuser = \"a\"", "fanout.password_file"),
+            ("[fanout]\nmax_nodes = 1001", "fanout.max_nodes"),
+            ("[fanout]\nmax_peers = 0", "fanout.max_peers"),
+            ("[fanout]\nmax_names = 1000001", "fanout.max_names"),
+            ("[fanout]\nnode_expiry = \"1m\"", "fanout.node_expiry"),
+            ("node = \"a\\u0007\"", "node"),
         ] {
             assert_eq!(name_of(text), name);
         }

@@ -45,6 +45,7 @@ use crate::SessionChange;
 use crate::age::Age;
 use crate::clock::nanoseconds;
 use crate::prune::Pruner;
+use crate::statements::Said;
 
 /// The version of what is in the file.
 const VERSION: i64 = 2;
@@ -93,15 +94,6 @@ impl Write {
     pub(crate) fn peer(peer: &Peer) -> Self {
         Write::Peer(peer.id.clone(), json(peer))
     }
-}
-
-/// What somebody said of a peer, and when.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Said {
-    pub settings: PeerSettings,
-    pub time_ns: u64,
-    /// Here, and not at another node.
-    pub own: bool,
 }
 
 /// A result of a ping.
@@ -763,7 +755,8 @@ fn load(connection: &Connection, samples: usize) -> rusqlite::Result<State> {
         if let Ok(key) = key.parse() {
             let check_alive_address = address.and_then(|address| address.parse().ok());
             let settings = PeerSettings { name, check_alive_address };
-            state.said.push((key, Said { settings, time_ns: unsigned(said_ns), own }));
+            let time_ns = unsigned(said_ns);
+            state.said.push((key, Said { settings, time_ns, own, told_by: String::new() }));
         }
     }
     Ok(state)

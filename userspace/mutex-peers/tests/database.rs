@@ -75,7 +75,9 @@ async fn nothing_is_lost_by_a_restart() {
     let peers = start(settings(&path), &kernel, &network);
     until_tried(&peers, 5).await;
     let said = PeerSettings { name: "office".to_owned(), check_alive_address: Some(address(1)) };
-    peers.announce(Announcement::Updated { public_key: key(1), settings: said.clone() });
+    peers
+        .announce(Announcement::Updated { public_key: key(1), patch: said.clone().into() })
+        .unwrap();
     kernel.change(|peers| peers[0].received_bytes = 150);
     peers.collect();
     peers.shutdown().await.unwrap();
@@ -368,7 +370,9 @@ async fn a_database_of_version_1_is_taken_over() {
     let peers = start(settings(&path), &kernel, &network);
     until_tried(&peers, 2).await;
     let said = PeerSettings { name: "office".to_owned(), check_alive_address: None };
-    peers.announce(Announcement::Updated { public_key: key(1), settings: said.clone() });
+    peers
+        .announce(Announcement::Updated { public_key: key(1), patch: said.clone().into() })
+        .unwrap();
     peers.shutdown().await.unwrap();
     let other = Connection::open(&path).unwrap();
     other.execute_batch("ALTER TABLE said DROP COLUMN own; PRAGMA user_version = 1").unwrap();
@@ -406,7 +410,7 @@ async fn all_that_is_too_old_goes_even_behind_results_of_the_future() {
     clock.pass(2 * 3600);
     // Something to write, so that the database's thread looks at the clock once; the clock stands still from here on.
     let settings = PeerSettings { name: "office".to_owned(), check_alive_address: None };
-    peers.announce(Announcement::Updated { public_key: key(1), settings });
+    peers.announce(Announcement::Updated { public_key: key(1), patch: settings.into() }).unwrap();
     until("what is too old is gone", || rows() == 6010).await;
     peers.shutdown().await.unwrap();
 }

@@ -180,11 +180,13 @@ async fn what_is_announced_shows_at_once() {
         name: "office".to_owned(),
         check_alive_address: Some("192.0.2.9".parse().unwrap()),
     };
-    peers.announce(Announcement::Created {
-        public_key: key(1),
-        interface: "wg0".to_owned(),
-        settings: settings.clone(),
-    });
+    peers
+        .announce(Announcement::Created {
+            public_key: key(1),
+            interface: "wg0".to_owned(),
+            patch: settings.clone().into(),
+        })
+        .unwrap();
     let info = |name: &str| {
         format!(
             "wg_peer_info{{interface=\"wg0\",peer=\"{}\",name=\"{name}\",address=\"\"}} 1\n",
@@ -206,19 +208,23 @@ async fn what_is_announced_shows_at_once() {
     assert_eq!(network.0.lock().unwrap().pings[0].0.to_string(), "192.0.2.9");
 
     let renamed = PeerSettings { name: "home".to_owned(), ..settings };
-    peers.announce(Announcement::Updated { public_key: key(1), settings: renamed });
+    peers.announce(Announcement::Updated { public_key: key(1), patch: renamed.into() }).unwrap();
     assert!(metrics(&peers).contains(&info("home")));
     assert!(matches!(&happenings(&mut events)[..], [Happening::PeerUpdated { .. }]));
 
     kernel.change(Vec::clear);
-    peers.announce(Announcement::Removed { public_key: key(1), interface: "wg0".to_owned() });
+    peers
+        .announce(Announcement::Removed { public_key: key(1), interface: "wg0".to_owned() })
+        .unwrap();
     assert!(!metrics(&peers).contains(&key(1).to_string()));
     assert!(matches!(&happenings(&mut events)[..], [Happening::PeerRemoved { .. }]));
 
     // One that is announced and never comes does not stay.
     let settings = PeerSettings::default();
     let interface = "wg0".to_owned();
-    peers.announce(Announcement::Created { public_key: key(2), interface, settings });
+    peers
+        .announce(Announcement::Created { public_key: key(2), interface, patch: settings.into() })
+        .unwrap();
     assert_eq!(peers.peers().len(), 1);
     seconds(130).await;
     assert_eq!(peers.peers().len(), 0);
@@ -234,10 +240,12 @@ async fn a_peer_with_another_key_is_the_same_peer() {
     let mut events = peers.subscribe();
     kernel.change(|peers| peers[0].received_bytes = 500);
     seconds(150).await;
-    peers.announce(Announcement::Updated {
-        public_key: key(1),
-        settings: PeerSettings { name: "office".to_owned(), check_alive_address: None },
-    });
+    peers
+        .announce(Announcement::Updated {
+            public_key: key(1),
+            patch: PeerSettings { name: "office".to_owned(), check_alive_address: None }.into(),
+        })
+        .unwrap();
     happenings(&mut events);
     // As wg does it: the old key is taken out, the new one has the same addresses and counts from zero.
     kernel.change(|peers| {
@@ -259,11 +267,13 @@ async fn a_peer_with_another_key_is_the_same_peer() {
     let text = metrics(&peers);
     assert!(text.contains(&key(7).to_string()) && !text.contains(&key(1).to_string()));
 
-    peers.announce(Announcement::Reidentified {
-        before: key(7),
-        public_key: key(8),
-        interface: "wg0".to_owned(),
-    });
+    peers
+        .announce(Announcement::Reidentified {
+            before: key(7),
+            public_key: key(8),
+            interface: "wg0".to_owned(),
+        })
+        .unwrap();
     let text = metrics(&peers);
     assert!(text.contains(&key(8).to_string()));
     assert_eq!(peers.peer(&id(8)).unwrap().pings.tried, 3);

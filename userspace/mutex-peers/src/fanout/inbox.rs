@@ -32,7 +32,7 @@ impl Inbox {
         if from.number <= number {
             return Seen::Again;
         }
-        if from.number > number + 1 {
+        if from.number - number > 1 {
             return Seen::TooEarly;
         }
         self.set(from);
@@ -42,6 +42,11 @@ impl Inbox {
     /// Everything of a node up to there is known.
     pub(crate) fn set(&mut self, from: &Position) {
         self.nodes.insert(from.node.clone(), (from.epoch, from.number));
+    }
+
+    /// A node is not listened to any more.
+    pub(crate) fn forget(&mut self, node: &str) {
+        self.nodes.remove(node);
     }
 
     /// The positions of all nodes.

@@ -2,6 +2,10 @@
 
 //! Telling other nodes what happens here, and hearing what happens there.
 //!
+//! A node publishes below a subject of its own, `SUBJECT.NODE.all` to all and `SUBJECT.NODE.to.OTHER` to one, so that the
+//! server can make sure who speaks (docs/FLEET.md). What comes on a subject is taken only if it speaks for that node.
+//! How much is kept of others is bounded.
+//!
 //! Every node numbers its events and publishes them in order. It gets its own back, and knows by that what the server
 //! has. What the server has not said it has is published again after a reconnect; whoever sees a number again
 //! ignores it. A node that misses numbers, because it or the server was away, says what it has (`Hello`) and is told
@@ -13,6 +17,7 @@ mod nats;
 mod outbox;
 mod protocol;
 mod remote;
+mod subject;
 
 use std::collections::BTreeMap;
 
@@ -24,9 +29,16 @@ use crate::Event;
 pub(crate) use nats::run;
 pub(crate) use protocol::Protocol;
 pub use remote::RemoteNode;
+pub(crate) use subject::Subject;
 
-/// Events in one message, at the most: a server takes a megabyte.
+/// Events in one message, at the most.
 const CHUNK: usize = 200;
+/// Bytes of a message, at the most. It is what a server takes by default.
+pub(crate) const MOST_BYTES: usize = 1 << 20;
+/// Bytes that a server has to take, so that every event fits.
+const LEAST_BYTES: usize = 4096;
+/// Bytes of a message beside its events.
+const ENVELOPE: usize = 1024;
 
 /// What nodes say to each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,4 +82,29 @@ pub struct FanoutHealth {
     pub gaps: u64,
     /// How often there was a server again after there was none.
     pub reconnects: u64,
+    /// Messages that the server does not take.
+    pub unsent: u64,
+    /// How often a peer of another node found no room.
+    pub left_out: u64,
+    /// Messages that were refused.
+    pub refused: RefusedMessages,
+    /// What other nodes said of peers and is too far ahead of this host's clock.
+    pub statements_ahead: u64,
+    /// What other nodes said of peers that are not here, and found no room.
+    pub statements_no_room: u64,
+    /// What the server refuses, if anything.
+    pub trouble: Option<String>,
+}
+
+/// Messages that were refused, by the reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RefusedMessages {
+    /// It spoke for another node than the one that its subject names.
+    pub other_node: u64,
+    /// It is no message, or not within the bounds.
+    pub malformed: u64,
+    /// It is of a node that there is no room for.
+    pub node_limit: u64,
+    /// It asks for what is missing, more often than is answered.
+    pub answer_limit: u64,
 }

@@ -2,14 +2,17 @@
 
 //! The way over NATS.
 
-use std::fmt::Write as _;
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::ConnectOptions;
 use async_nats::Event as State;
+use async_nats::client::PublishErrorKind;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
@@ -20,7 +23,10 @@ use tracing::debug;
 use tracing::info;
 use tracing::warn;
 
+use super::MOST_BYTES;
 use super::Message;
+use super::subject;
+use super::subject::Subject;
 use crate::Fanout;
 use crate::collector::Collector;
 
@@ -49,6 +55,7 @@ pub(crate) async fn run(
                 if wait <= RETRY {
                     warn!(%error, "no way to the message server: trying again");
                 }
+                collector.fanout_trouble(error.to_string());
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
                     _ = stop.changed() => {}
@@ -64,8 +71,7 @@ struct Connection {
     client: Client,
     states: mpsc::Receiver<State>,
     messages: futures_util::stream::Select<async_nats::Subscriber, async_nats::Subscriber>,
-    all: String,
-    one: String,
+    prefix: String,
     connected: bool,
 }
 
@@ -89,21 +95,23 @@ impl Connection {
         if let Some(file) = &settings.credentials {
             options = options.credentials_file(file).await?;
         }
+        if let (Some(user), Some(file)) = (&settings.user, &settings.password_file) {
+            options = options.user_and_password(user.clone(), password(file)?);
+        }
         let client =
             options.connect(settings.servers.as_slice()).await.map_err(io::Error::other)?;
-        let all = format!("{}.all", settings.subject);
-        let one = format!("{}.one.", settings.subject);
+        let prefix = settings.subject.clone();
+        let [all, mine] = subject::subscriptions(&prefix, collector.node());
         let subscribe =
             async |subject: String| client.subscribe(subject).await.map_err(io::Error::other);
-        let to_all = subscribe(all.clone()).await?;
-        let to_me = subscribe(one.clone() + &token(collector.node())).await?;
+        let to_all = subscribe(all).await?;
+        let to_me = subscribe(mine).await?;
         Ok(Connection {
             collector: Arc::clone(collector),
             messages: futures_util::stream::select(to_all, to_me),
             client,
             states,
-            all,
-            one,
+            prefix,
             connected: false,
         })
     }
@@ -119,7 +127,7 @@ impl Connection {
                     None => return,
                 },
                 message = self.messages.next() => match message {
-                    Some(message) => self.take(&message.payload).await,
+                    Some(message) => self.take(&message.subject, &message.payload).await,
                     None => return,
                 },
                 () = self.collector.has_news() => self.send_events().await,
@@ -132,8 +140,9 @@ impl Connection {
                         self.collector.send_again();
                     }
                     if let Some(hello) = self.collector.overdue_hello() {
-                        self.send(self.all.clone(), &hello).await;
+                        self.send(None, &hello).await;
                     }
+                    self.collector.expire_nodes();
                     self.send_events().await;
                 }
                 _ = stop.changed() => {}
@@ -148,8 +157,9 @@ impl Connection {
             State::Connected => {
                 info!("the message server is there: telling other nodes about peers");
                 self.connected = true;
-                if let Some(hello) = self.collector.fanout_connected() {
-                    self.send(self.all.clone(), &hello).await;
+                let max_payload = self.client.server_info().max_payload;
+                if let Some(hello) = self.collector.fanout_connected(max_payload) {
+                    self.send(None, &hello).await;
                 }
                 self.send_events().await;
             }
@@ -159,25 +169,28 @@ impl Connection {
                     warn!("the message server is gone: events wait until it is back");
                 }
             }
-            State::ServerError(error) => warn!(%error, "the message server refuses something"),
+            State::ServerError(error) => {
+                warn!(%error, "the message server refuses something");
+                self.collector.fanout_trouble(error.to_string());
+            }
+            State::ClientError(error) => {
+                warn!(%error, "the connection to the message server fails");
+                self.collector.fanout_trouble(error.to_string());
+            }
             other => debug!(state = %other, "the connection to the message server"),
         }
     }
 
-    async fn take(&mut self, payload: &[u8]) {
-        let message = match serde_json::from_slice::<Message>(payload) {
-            Ok(message) => message,
-            Err(error) => {
-                debug!(%error, "a message of another node is not understood");
-                return;
-            }
+    async fn take(&mut self, subject: &str, payload: &[u8]) {
+        let on = Subject::parse(&self.prefix, subject);
+        let message = serde_json::from_slice::<Message>(payload);
+        let (Some(on), Ok(message), true) = (on, message, payload.len() <= MOST_BYTES) else {
+            debug!(subject, "a message of another node is not understood");
+            self.collector.fanout_malformed();
+            return;
         };
-        for (to, message) in self.collector.hear(message) {
-            let subject = match to {
-                Some(node) => self.one.clone() + &token(&node),
-                None => self.all.clone(),
-            };
-            self.send(subject, &message).await;
+        for (to, message) in self.collector.hear(&on, message) {
+            self.send(to.as_deref(), &message).await;
         }
         self.send_events().await;
     }
@@ -185,22 +198,67 @@ impl Connection {
     async fn send_events(&mut self) {
         // There is no next event while there is no connection.
         while let Some(message) = self.collector.next_event(UNDER_WAY) {
-            self.send(self.all.clone(), &message).await;
+            self.send(None, &message).await;
         }
     }
 
-    /// What cannot be sent is not confirmed, so it is sent again.
-    async fn send(&self, subject: String, message: &Message) {
-        if let Ok(payload) = serde_json::to_vec(message) {
-            let _ = timeout(PATIENCE, self.client.publish(subject, payload.into())).await;
+    /// Says something to a node, or to all. An event that cannot be sent is not confirmed, so it is sent again.
+    async fn send(&self, to: Option<&str>, message: &Message) {
+        let node = self.collector.node();
+        let subject = match to {
+            Some(other) => subject::to_one(&self.prefix, node, other),
+            None => subject::to_all(&self.prefix, node),
+        };
+        let Ok(payload) = serde_json::to_vec(message) else {
+            return;
+        };
+        let bytes = payload.len();
+        match timeout(PATIENCE, self.client.publish(subject, payload.into())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+                warn!(bytes, to, "a message is larger than the message server takes (max_payload)");
+                self.collector.fanout_unsent();
+            }
+            // There will be a connection again, which says so.
+            Ok(Err(error)) => debug!(%error, "a message cannot be sent"),
+            Err(_) => debug!("a message cannot be sent for long"),
         }
     }
 }
 
-/// A name as a word of a subject.
-fn token(name: &str) -> String {
-    name.bytes().fold(String::new(), |mut token, byte| {
-        let _ = write!(token, "{byte:02x}");
-        token
-    })
+/// The password of a file that nobody else may read.
+fn password(file: &Path) -> io::Result<String> {
+    let refused = |what: &str| Err(io::Error::other(format!("{}: {what}", file.display())));
+    let metadata = fs::metadata(file)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))?;
+    if metadata.mode() & 0o077 != 0 {
+        return refused("others may read it; make it mode 0600");
+    }
+    let text = fs::read_to_string(file)?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => refused("there is no password in it"),
+        password => Ok(password.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_password_is_a_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        assert!(password(&file).is_err());
+        let write = |text: &str, mode| {
+            fs::write(&file, text).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            password(&file)
+        };
+        assert_eq!(write("secret \n", 0o600).unwrap(), "secret ");
+        assert!(write("secret\n", 0o640).unwrap_err().to_string().contains("0600"));
+        assert!(write("\n", 0o400).is_err());
+    }
 }

@@ -64,9 +64,9 @@ impl Outbox {
         self.sent = self.confirmed;
     }
 
-    /// All after this number, `None` if not all of that is kept any more.
+    /// All after this number, `None` if not all of that is kept any more, or there is no such number.
     pub(crate) fn after(&self, number: u64) -> Option<Vec<Event>> {
-        let skip = number.checked_sub(self.before())?;
+        let skip = number.checked_sub(self.before()).filter(|_| number <= self.last)?;
         Some(self.events.iter().skip(usize::try_from(skip).ok()?).cloned().collect())
     }
 
@@ -139,5 +139,6 @@ mod tests {
         assert_eq!(numbers(outbox.after(3)), Some(vec![4, 5, 6]));
         assert_eq!(numbers(outbox.after(6)), Some(vec![]));
         assert_eq!(outbox.after(2), None);
+        assert_eq!(outbox.after(7), None, "who has more than there is was told wrong");
     }
 }

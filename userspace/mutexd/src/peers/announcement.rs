@@ -14,6 +14,7 @@ use axum::response::Response;
 use axum::routing::post;
 use mutex_peers::Announcement;
 use mutex_peers::PublicKey;
+use mutex_peers::Refused;
 use mutex_stats::SCHEMA_VERSION;
 use serde_json::Value;
 use serde_json::json;
@@ -59,14 +60,21 @@ async fn take(watch: Arc<Watch>, headers: &HeaderMap, body: &[u8]) -> Response {
         }
     };
     let told = tokio::task::spawn_blocking(move || {
-        watch.ask(|peers| {
-            peers.announce(announcement);
-            peers.flush()
-        })
+        watch.ask(|peers| peers.announce(announcement).map(|()| peers.flush()))
     });
-    let Ok(Some(flushed)) = told.await else {
+    let Ok(Some(told)) = told.await else {
         let sentence = "peers are not watched: the configuration has no section [peers]";
         return failure(StatusCode::SERVICE_UNAVAILABLE, sentence);
+    };
+    let flushed = match told {
+        Ok(flushed) => flushed,
+        Err(refused) => {
+            let status = match refused {
+                Refused::Name | Refused::Interface => StatusCode::BAD_REQUEST,
+                Refused::TooMany(_) => StatusCode::INSUFFICIENT_STORAGE,
+            };
+            return failure(status, &refused.to_string());
+        }
     };
     let (status, trouble) = match flushed.await {
         Ok(()) => (StatusCode::OK, None),
@@ -79,20 +87,28 @@ async fn take(watch: Arc<Watch>, headers: &HeaderMap, body: &[u8]) -> Response {
 
 fn description() -> Value {
     let text = json!({ "type": "string" });
-    let variant = |kind: &str, names: &[&str], more: &[&str]| {
+    let variant = |kind: &str, names: &[&str], is_patch: bool| {
         let mut properties = json!({ "kind": { "const": kind } });
-        for name in names.iter().chain(more) {
+        for name in names {
             properties[name] = text.clone();
         }
+        if is_patch {
+            properties["name"] = json!({ "type": "string", "maxLength": 256 });
+            properties["check_alive_address"] = json!({ "type": ["string", "null"] });
+        }
         let required: Vec<&str> = ["kind"].iter().chain(names).copied().collect();
-        json!({ "type": "object", "required": required, "properties": properties })
+        json!({
+            "type": "object",
+            "required": required,
+            "properties": properties,
+            "additionalProperties": false,
+        })
     };
-    let said = ["name", "check_alive_address"];
     let schema = json!({ "oneOf": [
-        variant("created", &["public_key", "interface"], &said),
-        variant("updated", &["public_key"], &said),
-        variant("reidentified", &["before", "public_key", "interface"], &[]),
-        variant("removed", &["public_key", "interface"], &[]),
+        variant("created", &["public_key", "interface"], true),
+        variant("updated", &["public_key"], true),
+        variant("reidentified", &["before", "public_key", "interface"], false),
+        variant("removed", &["public_key", "interface"], false),
     ]});
     let kept = json!({
         "type": "object",
@@ -117,7 +133,8 @@ fn description() -> Value {
     });
     json!({
         "post": {
-            "summary": "Says what somebody who configures peers does.",
+            "summary": "Says what somebody who configures peers does. A member that is not there leaves what is said \
+                        as it is; check_alive_address is taken away by null.",
             "requestBody": {
                 "required": true,
                 "content": { "application/json": { "schema": schema, "example": example } },
@@ -125,11 +142,12 @@ fn description() -> Value {
             "responses": {
                 "200": answer("It shows, and is in the database: a restart does not lose it.", &kept),
                 "202": answer("It shows, and waits for the database.", &kept),
-                "400": answer("It is no announcement.", &error),
+                "400": answer("It is no announcement, or has an unknown member.", &error),
                 "401": answer("A token is asked for.", &error),
                 "403": answer("It is not known who asks.", &error),
                 "415": answer("It is not JSON.", &error),
                 "503": answer("Peers are not watched.", &error),
+                "507": answer("Too much is said already of peers that this host does not have.", &error),
             },
         },
     })

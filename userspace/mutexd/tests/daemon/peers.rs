@@ -71,12 +71,16 @@ fn what_is_no_announcement_is_refused() {
     let daemon = start(&host);
     let updated = json!({ "kind": "updated", "public_key": KEY, "name": "x" }).to_string();
     let long = json!({ "kind": "updated", "public_key": KEY, "name": "x".repeat(20_000) });
+    let misspelt = json!({ "kind": "updated", "public_key": KEY, "nmae": "x" });
+    let control = json!({ "kind": "updated", "public_key": KEY, "name": "x\u{7}" });
     for (media_type, body, status) in [
         ("text/plain", updated.as_str(), 415),
         ("application/jsonp", &updated, 415),
         (JSON, "", 400),
         (JSON, "{\"kind\": \"updated\", \"public_key\": \"short\"}", 400),
         (JSON, "{\"kind\": \"whatever\"}", 400),
+        (JSON, &misspelt.to_string(), 400),
+        (JSON, &control.to_string(), 400),
         (JSON, &long.to_string(), 413),
     ] {
         let answer = announce(&daemon, media_type, body);
@@ -92,4 +96,33 @@ fn what_is_no_announcement_is_refused() {
     host.configure("allow_everyone = true\n[peers]\nuse_ping_checks = false\n");
     let answer = announce(&host.start(), JSON, &updated);
     assert_eq!(answer.status, 403, "{}", answer.body);
+}
+
+#[test]
+fn an_announcement_changes_what_it_names_and_nothing_else() {
+    let host = Host::new();
+    let daemon = start(&host);
+    let say = |mut what: Value| {
+        what["public_key"] = json!(KEY);
+        announce(&daemon, JSON, &what.to_string())
+    };
+    let last = || {
+        let events = ask(&daemon, "/events");
+        let last = events["events"].as_array().and_then(|all| all.last()).expect("there is one");
+        (last["name"].clone(), last["check_alive_address"].clone())
+    };
+    let both = json!({ "kind": "updated", "name": "office", "check_alive_address": "192.0.2.1" });
+    assert_eq!(say(both).status, 200);
+    assert_eq!(last(), (json!("office"), json!("192.0.2.1")));
+    let misspelt = json!({ "kind": "updated", "name": "home", "check_alive_adress": "192.0.2.2" });
+    let answer = say(misspelt);
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.contains("check_alive_adress"), "{}", answer.body);
+    assert_eq!(last(), (json!("office"), json!("192.0.2.1")));
+    assert_eq!(say(json!({ "kind": "updated", "name": "home" })).status, 200);
+    assert_eq!(last(), (json!("home"), json!("192.0.2.1")));
+    assert_eq!(say(json!({ "kind": "created", "interface": "wg7" })).status, 200);
+    assert_eq!(last(), (json!("home"), json!("192.0.2.1")));
+    assert_eq!(say(json!({ "kind": "updated", "check_alive_address": null })).status, 200);
+    assert_eq!(last(), (json!("home"), Value::Null));
 }
