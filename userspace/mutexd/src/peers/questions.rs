@@ -28,16 +28,27 @@ use crate::part::Route;
 /// Results of pings that are shown of each peer.
 const SHOWN: usize = 60;
 
+/// How many peers an answer has at most, and if nobody says.
+const MOST_PEERS: usize = 1000;
+
 /// How many events an answer has at most, and if nobody says.
 const MOST: usize = 10_000;
 const USUAL: usize = 1000;
 
 /// Which peers somebody wants to see.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Which {
     interface: Option<String>,
     public_key: Option<String>,
+    offset: usize,
+    limit: usize,
+}
+
+impl Default for Which {
+    fn default() -> Self {
+        Which { interface: None, public_key: None, offset: 0, limit: MOST_PEERS }
+    }
 }
 
 /// Which events somebody wants to see.
@@ -66,7 +77,23 @@ pub fn routes(watch: &Arc<Watch>) -> Vec<Route> {
             &text,
             &json!(PublicKey([7; 32]).to_string()),
         ),
+        parameter(
+            "offset",
+            "How many of them to leave out: the first ones, in the order of interfaces and keys.",
+            &number(u64::MAX),
+            &json!(0),
+        ),
+        parameter(
+            "limit",
+            "How many there are at most.",
+            &json!({ "type": "integer", "minimum": 1, "maximum": MOST_PEERS, "default": MOST_PEERS }),
+            &json!(5),
+        ),
     ];
+    let mut some_peers = list("peers", &["interface", "public_key", "connected", "pings"]);
+    some_peers["required"] = json!(["schema_version", "total", "truncated", "peers"]);
+    some_peers["properties"]["total"] = number(u64::MAX);
+    some_peers["properties"]["truncated"] = json!({ "type": "boolean" });
     let since = [
         parameter("after", "Only those with a larger number.", &number(u64::MAX), &json!(0)),
         parameter(
@@ -81,18 +108,20 @@ pub fn routes(watch: &Arc<Watch>) -> Vec<Route> {
         Route {
             path: "/peers",
             description: operation(
-                "Peers of WireGuard, with their sessions and the last results of their pings.",
+                "Peers of WireGuard, with their sessions and the last results of their pings. \"total\" is how many \
+                 there are of which the question asks, \"truncated\" whether some of them are after the last one here.",
                 &which,
-                &list("peers", &["interface", "public_key", "connected", "pings"]),
+                &some_peers,
             ),
             handler: get(async move |Asked(which): Asked<Which>| listed(peers, which).await),
         },
         Route {
             path: "/peers/nodes",
             description: operation(
-                "What is known of other nodes: when each was heard from, and its peers.",
+                "What is known of other nodes: when each was heard from, its peers, and how often one of them found \
+                 no room here (peers.fanout.max_peers).",
                 &[],
-                &list("nodes", &["node", "heard_ns", "peers"]),
+                &list("nodes", &["node", "heard_ns", "peers", "peers_left_out"]),
             ),
             handler: get(async move || asked(nodes, other_nodes).await),
         },
@@ -133,15 +162,25 @@ async fn listed(watch: Arc<Watch>, which: Which) -> Response {
         let sentence = "public_key is no key: 32 bytes in base64 are one";
         return failure(StatusCode::BAD_REQUEST, sentence);
     };
+    if !(1..=MOST_PEERS).contains(&which.limit) {
+        let sentence = format!("limit is from 1 to {MOST_PEERS}");
+        return failure(StatusCode::BAD_REQUEST, &sentence);
+    }
     asked(watch, move |peers| {
-        let all = peers.map(Peers::peers).unwrap_or_default();
-        let peers: Vec<Value> = all
-            .iter()
-            .filter(|peer| key.is_none_or(|key| peer.id.public_key == key))
-            .filter(|peer| which.interface.as_ref().is_none_or(|it| peer.id.interface == *it))
-            .map(shown)
-            .collect();
-        json!({ "schema_version": SCHEMA_VERSION, "peers": peers })
+        let is_wanted = |peer: &Peer| {
+            key.is_none_or(|key| peer.id.public_key == key)
+                && which.interface.as_ref().is_none_or(|it| peer.id.interface == *it)
+        };
+        let found = peers.map(|peers| peers.some_peers(which.offset, which.limit, is_wanted));
+        let (peers, total) = found.unwrap_or_default();
+        let truncated = which.offset.saturating_add(peers.len()) < total;
+        let peers: Vec<Value> = peers.iter().map(shown).collect();
+        json!({
+            "schema_version": SCHEMA_VERSION,
+            "total": total,
+            "truncated": truncated,
+            "peers": peers,
+        })
     })
     .await
 }
@@ -201,7 +240,12 @@ fn other_nodes(peers: Option<&Peers>) -> Value {
                     })
                 })
                 .collect();
-            json!({ "node": name, "heard_ns": node.heard_ns, "peers": peers })
+            json!({
+                "node": name,
+                "heard_ns": node.heard_ns,
+                "peers": peers,
+                "peers_left_out": node.left_out,
+            })
         })
         .collect();
     json!({ "schema_version": SCHEMA_VERSION, "nodes": nodes })

@@ -126,3 +126,33 @@ fn an_announcement_changes_what_it_names_and_nothing_else() {
     assert_eq!(say(json!({ "kind": "updated", "check_alive_address": null })).status, 200);
     assert_eq!(last(), (json!("home"), Value::Null));
 }
+
+#[test]
+fn a_list_of_peers_is_bounded_and_says_what_it_leaves_out() {
+    let host = Host::new();
+    let daemon = start(&host);
+    for number in 0..5 {
+        let key = KEY.replacen('A', ["A", "B", "C", "D", "E"][number], 1);
+        let created = json!({ "kind": "created", "public_key": key, "interface": "wg7" });
+        assert_eq!(announce(&daemon, JSON, &created.to_string()).status, 200);
+    }
+    let list = |question: &str| {
+        let list = ask(&daemon, question);
+        let keys = list["peers"].as_array().expect("it is a list").iter();
+        let keys: Vec<_> =
+            keys.map(|peer| peer["public_key"].to_string()[1..2].to_owned()).collect();
+        (keys.concat(), list["total"].clone(), list["truncated"].clone())
+    };
+    let is = |keys: &str, truncated| (keys.to_owned(), json!(5), json!(truncated));
+    assert_eq!(list(""), is("ABCDE", false));
+    assert_eq!(list("?limit=2"), is("AB", true));
+    assert_eq!(list("?limit=2&offset=2"), is("CD", true));
+    assert_eq!(list("?limit=2&offset=4"), is("E", false));
+    assert_eq!(list("?offset=9"), is("", false));
+    assert_eq!(list("?limit=5&interface=wg7"), is("ABCDE", false));
+    for wrong in ["limit=0", "limit=1001", "limit=-1", "offset=x"] {
+        let token = format!("Bearer {TOKEN}");
+        let answer = daemon.ask(&format!("/api/v1/peers?{wrong}"), &[("authorization", &token)]);
+        assert_eq!(answer.status, 400, "{wrong}: {}", answer.body);
+    }
+}
