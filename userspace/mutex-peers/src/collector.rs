@@ -377,11 +377,8 @@ impl Collector {
         let heard = {
             // In the order in which everybody takes these locks.
             let cache = self.cache();
-            let peers = match message {
-                Message::Hello { .. } => cache.as_events(now),
-                _ => Vec::new(),
-            };
-            self.fanout(|protocol| protocol.hear(on, message, &peers, now)).unwrap_or_default()
+            let peers = || cache.as_events(now);
+            self.fanout(|protocol| protocol.hear(on, message, peers, now)).unwrap_or_default()
         };
         if heard.events.is_empty() && heard.state.is_empty() {
             return heard.replies;

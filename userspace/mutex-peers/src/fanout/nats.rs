@@ -182,9 +182,10 @@ impl Connection {
     }
 
     async fn take(&mut self, subject: &str, payload: &[u8]) {
-        let on = Subject::parse(&self.prefix, subject);
-        let message = serde_json::from_slice::<Message>(payload);
-        let (Some(on), Ok(message), true) = (on, message, payload.len() <= MOST_BYTES) else {
+        let message = Some(payload)
+            .filter(|payload| payload.len() <= MOST_BYTES)
+            .and_then(|payload| serde_json::from_slice::<Message>(payload).ok());
+        let (Some(on), Some(message)) = (Subject::parse(&self.prefix, subject), message) else {
             debug!(subject, "a message of another node is not understood");
             self.collector.fanout_malformed();
             return;

@@ -238,12 +238,12 @@ impl Protocol {
         }
     }
 
-    /// A message has come, on that subject. `peers` are those of this node, as events.
+    /// A message has come, on that subject. `peers` gives those of this node, as events, if they are needed.
     pub(crate) fn hear(
         &mut self,
         on: &Subject<'_>,
         message: Message,
-        peers: &[Event],
+        peers: impl Fn() -> Vec<Event>,
         now: Moment,
     ) -> Heard {
         let from = message.from().clone();
@@ -257,7 +257,7 @@ impl Protocol {
         &mut self,
         on: &Subject<'_>,
         message: Message,
-        peers: &[Event],
+        peers: impl Fn() -> Vec<Event>,
         now: Moment,
     ) -> Result<Heard, Refusal> {
         let mut heard = Heard::default();
@@ -383,7 +383,13 @@ impl Protocol {
     }
 
     /// Tells a node what it has not.
-    fn answer(&self, to: &Position, has: Option<(u64, u64)>, peers: &[Event], heard: &mut Heard) {
+    fn answer(
+        &self,
+        to: &Position,
+        has: Option<(u64, u64)>,
+        peers: impl Fn() -> Vec<Event>,
+        heard: &mut Heard,
+    ) {
         let kept = match has {
             Some((epoch, number)) if epoch == self.epoch => {
                 self.outbox.after(number).map(|events| (number, events))
@@ -399,7 +405,7 @@ impl Protocol {
             }
             return;
         }
-        let mut parts = self.parts(peers.to_vec());
+        let mut parts = self.parts(peers());
         if parts.is_empty() {
             parts.push(Vec::new());
         }
@@ -496,7 +502,7 @@ mod tests {
                         continue;
                     }
                     let on = Subject { sender: &from, is_direct: to.is_some() };
-                    let heard = self.nodes[at].hear(&on, message.clone(), &[], self.now);
+                    let heard = self.nodes[at].hear(&on, message.clone(), Vec::new, self.now);
                     self.heard[at].extend(heard.events.iter().map(|event| event.time_ns));
                     let replies = heard.replies.into_iter();
                     self.wire.extend(replies.map(|(to, reply)| (name.clone(), to, reply)));
@@ -617,13 +623,13 @@ mod tests {
             world.nodes[0].connected(max_payload, now);
             let hello = world.nodes[1].connected(max_payload, now);
             let on = Subject { sender: "n1", is_direct: false };
-            let replies = world.nodes[0].hear(&on, hello, &peers, now).replies;
+            let replies = world.nodes[0].hear(&on, hello, || peers.clone(), now).replies;
             // And a question back.
             assert_eq!(replies.len(), parts + 1, "{allowed_ips}");
             for (to, message) in replies {
                 assert_eq!(to.as_deref(), Some("n1"));
                 assert!(serde_json::to_vec(&message).unwrap().len() <= max_payload);
-                world.nodes[1].hear(&TO_ONE, message, &[], now);
+                world.nodes[1].hear(&TO_ONE, message, Vec::new, now);
             }
             assert_eq!(world.nodes[1].nodes()["n0"].peers.len(), 450);
         }
@@ -660,20 +666,20 @@ mod tests {
             Message::Hello { from: from("victim"), have: BTreeMap::new() },
         ];
         for message in others {
-            let heard = world.nodes[1].hear(&TO_ALL, message, &[], now);
+            let heard = world.nodes[1].hear(&TO_ALL, message, Vec::new, now);
             assert_eq!(heard, Heard::default());
         }
         let events = vec![peer(1, 0), Event { node: "victim".to_owned(), ..peer(2, 0) }];
         let replay = Message::Replay { from: from("n0"), events: events.clone() };
         let snapshot = Message::Snapshot { from: from("n0"), events, first: true, last: true };
         for message in [replay, snapshot] {
-            assert_eq!(world.nodes[1].hear(&TO_ONE, message, &[], now), Heard::default());
+            assert_eq!(world.nodes[1].hear(&TO_ONE, message, Vec::new, now), Heard::default());
         }
         let health = world.nodes[1].health();
         assert_eq!((health.refused.other_node, health.received), (6, 0));
         assert_eq!(world.nodes[1].nodes().len(), 0);
         assert_eq!(world.nodes[1].health().waiting, 0);
-        let heard = world.nodes[1].hear(&TO_ALL, event(from("n0"), "n0"), &[], now);
+        let heard = world.nodes[1].hear(&TO_ALL, event(from("n0"), "n0"), Vec::new, now);
         assert_eq!(heard.events.len(), 1);
     }
 
@@ -700,7 +706,7 @@ mod tests {
             (TO_ONE, snapshot(u64::MAX)),
         ];
         for (on, message) in wrong.clone() {
-            assert_eq!(world.nodes[1].hear(&on, message, &[], now), Heard::default());
+            assert_eq!(world.nodes[1].hear(&on, message, Vec::new, now), Heard::default());
         }
         assert_eq!(world.nodes[1].health().refused.malformed, wrong.len() as u64);
     }
@@ -713,7 +719,7 @@ mod tests {
         world.settle(|_, _| false);
         let from = Position { node: "n0".to_owned(), epoch: 7, number: MOST_NUMBER };
         let poison = Message::Snapshot { from, events: vec![], first: true, last: true };
-        world.nodes[1].hear(&TO_ONE, poison, &[], world.now);
+        world.nodes[1].hear(&TO_ONE, poison, Vec::new, world.now);
         world.publish(0, 1);
         world.settle(|_, _| false);
         assert_eq!(world.heard[1], [0_u64; 0], "it is taken for one that was here before");
@@ -736,7 +742,7 @@ mod tests {
         let on = Subject { sender: "n1", is_direct: false };
         let node = &mut world.nodes[0];
         let mut answers = |now| {
-            let heard = node.hear(&on, hello(1), &[], now);
+            let heard = node.hear(&on, hello(1), Vec::new, now);
             heard
                 .replies
                 .iter()
@@ -761,7 +767,7 @@ mod tests {
             let from = Position { node: sender.clone(), epoch: 7, number: 1 };
             let on = Subject { sender: &sender, is_direct: false };
             let event = Box::new(Event { node: sender.clone(), ..peer(1, 0) });
-            node.hear(&on, Message::Event { from, event }, &[], now);
+            node.hear(&on, Message::Event { from, event }, Vec::new, now);
         }
         assert_eq!((node.nodes().len(), node.inbox.have().len(), node.asked.len()), (2, 2, 0));
         assert_eq!(node.health().refused.node_limit, 97);
