@@ -37,6 +37,10 @@ class Fleet:
         with open(f"{FOLDER}/token", "w") as file:
             file.write(TOKEN)
         os.chmod(f"{FOLDER}/token", 0o600)
+        self.passwords = {f"host{number + 1}": f"password-{number + 1}" for number in range(HOSTS)}
+        for node, password in self.passwords.items():
+            with open(os.open(f"{FOLDER}/{node}.password", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+                file.write(password)
         self.copies, self.change = copies, change
         self.watch = net.Namespace("watch")
         self.watch.sh("ip", "link", "add", "br0", "type", "bridge")
@@ -105,7 +109,9 @@ class Fleet:
 
     def serve(self):
         """The message server."""
-        self.messages = self.watch.start("nats-server", "-a", WATCH, "-p", "4222", "-m", "8222")
+        passwords = {f"{node.upper()}_PASSWORD": password for node, password in self.passwords.items()}
+        self.messages = self.watch.start("nats-server", "-c", f"{HERE}/nats-server.conf", "-m", "8222",
+                                         env={**os.environ, **passwords})
         self.running.append(self.messages)
 
     def stop_serving(self):

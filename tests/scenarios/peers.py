@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Only on: stock uml
-"""Peers of real WireGuard devices: two daemons in namespaces, a message server between them.
+"""Peers of real WireGuard devices: two daemons in namespaces, a message server between them, and a node that speaks for others.
 
 The judges are wg, the kernel's own counters of interfaces, promtool and SQLite. The module has no part in it.
 """
@@ -10,7 +10,9 @@ import json
 import os
 import random
 import re
+import socket
 import sqlite3
+import time
 
 from lib import check, net
 from lib.daemon import PATIENCE, Daemon, fill, promtool_reads, rows, until
@@ -23,6 +25,12 @@ PEERS = 250
 SILENT = 30
 # One has more allowed IPs than fit into a message.
 WIDE = 600
+# The example's configuration of the message server, with these names and what it takes of a message.
+SERVER = "/work/fleet/nats-server.conf"
+NODES = {"host1": "hub", "host2": "edge", "host3": "rogue"}
+MAX_PAYLOAD = 32768
+# Where nobody is; a host that is asked to send something there looks for it on the wire.
+NOWHERE = "10.0.0.77"
 
 
 def sample(metrics, family, **labels):
@@ -53,6 +61,9 @@ class World:
             # As systemd has it; it is a namespace's own.
             host.sysctl("ipv4/ping_group_range", "0 2147483647")
         self.keys = {}
+        # Nothing has to be UTF-8 here: an alias, as SNMP's ifAlias often is not, and a name.
+        self.hub.sh("ip", "link", "set", "vh", "alias", "B\udcfcro")
+        self.hub.sh("ip", "link", "add", "wg\udcff", "type", "wireguard")
         for host, link, port in ((self.hub, "wg0", 1000), (self.edge, "wg0", 1001), (self.edge, "wg1", 1002)):
             private = host.sh("wg", "genkey").strip()
             self.keys[host.name, link] = host.sh("wg", "pubkey", input=private).strip()
@@ -80,14 +91,60 @@ class World:
 
     def serve(self):
         """The message server."""
-        self.server = self.hub.start("nats-server", "-a", "10.0.0.1", "-p", "4222")
+        with open(SERVER) as file:
+            text = file.read().replace("10.0.0.10", "10.0.0.1")
+        passwords = {}
+        for example, node in NODES.items():
+            text = text.replace(example, node).replace(example.upper(), node.upper())
+            passwords[f"{node.upper()}_PASSWORD"] = f"password-{node}"
+        with open(f"{FOLDER}/nats-server.conf", "w") as file:
+            file.write(f"{text}\nmax_payload: {MAX_PAYLOAD}\n")
+        self.server = self.hub.start("nats-server", "-c", f"{FOLDER}/nats-server.conf", env={**os.environ, **passwords})
 
     def stop_serving(self):
         self.server.terminate()
         self.server.wait(timeout=PATIENCE)
 
 
+class Speaker:
+    """A user of the message server that says what it likes."""
+
+    def __init__(self, host, user):
+        with host.inside():
+            self.socket = socket.create_connection(("10.0.0.1", 4222), timeout=PATIENCE)
+        self.lines = self.socket.makefile("rb")
+        self.lines.readline()
+        self.user, self.number = user, 0
+        self.ask("CONNECT " + json.dumps({"verbose": False, "user": user, "pass": f"password-{user}"}))
+
+    def ask(self, text):
+        """What the server refuses."""
+        self.socket.sendall(f"{text}\r\nPING\r\n".encode())
+        refused = []
+        while not (line := self.lines.readline().decode()).startswith("PONG"):
+            if not line:
+                raise RuntimeError(f"the message server hangs up: {refused}")
+            if line.startswith("-ERR"):
+                refused.append(line)
+        return refused
+
+    def publish(self, subject, message):
+        text = json.dumps(message)
+        return self.ask(f"PUB {subject} {len(text)}\r\n{text}")
+
+    def tell(self, key, node=None, subject=None, **facts):
+        """Tells all that a node has a new peer."""
+        node = node or self.user
+        self.number += 1
+        event = {"node": node, "time_ns": time.time_ns(), "interface": "wg0", "kind": "peer_created", "public_key": key,
+                 "endpoint": None, "allowed_ips": [], **facts}
+        message = {"message": "event", "from": {"node": node, "epoch": 1, "number": self.number}, "event": event}
+        return self.publish(subject or f"mutex.peers.{self.user}.all", message)
+
+
 def settings(node, pings):
+    with open(os.open(f"{FOLDER}/{node}.password", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        file.write(f"password-{node}\n")
     return f"""
         [peers]
         node = "{node}"
@@ -101,6 +158,8 @@ def settings(node, pings):
         [peers.fanout]
         enabled = true
         servers = ["nats://10.0.0.1:4222"]
+        user = "{node}"
+        password_file = "{FOLDER}/{node}.password"
     """
 
 
@@ -111,6 +170,9 @@ def shows(world, hub):
     check.all_equal("peers and their allowed IPs are those of wg", [("keys", sorted(mine), sorted(theirs))] + [
         (key, sorted(mine[key]["allowed_ips"]) or [""], theirs[key]["allowed"]) for key in theirs])
     metrics = hub.metrics()
+    some = hub.ask("/peers", limit=7)
+    check.equal("a list says what it leaves out", (len(some["peers"]), some["total"], some["truncated"]), (7, PEERS, True))
+    check.equal("a name that is not UTF-8 is shown", sample(metrics, "wg_interface_up", interface=r"wg\\xff"), 0)
     check.equal("nobody has answered, so no address is shown", set(re.findall(r'address="([^"]*)"', metrics)), {""})
     check.equal("nobody is connected", sample(metrics, "wg_interface_peers", state="connected"), 0)
 
@@ -213,6 +275,41 @@ def fans_out(world, hub, edge):
                                       sample(edge.metrics(), "wg_fanout_lost_events_total")], [0, 0])
 
 
+def distrusts(world, hub, edge):
+    check.part("a node that speaks for others, and of others")
+    rogue = Speaker(world.edge, "rogue")
+    stranger, named = base64.b64encode(bytes(32)).decode(), world.silent[-2]
+
+    def refused(node, family, reason):
+        return sample(node.metrics(), f"wg_fanout_refused_{family}_total", reason=reason)
+
+    before = hub.nodes(), edge.nodes()
+    denied = rogue.tell(stranger, node="hub", subject="mutex.peers.hub.all")
+    check.that("the server lets a node speak below its own subject only", "Permissions Violation" in "".join(denied), denied)
+    denied = rogue.ask("SUB mutex.peers.*.to.edge 1")
+    check.that("and hear what is for itself only", "Permissions Violation" in "".join(denied), denied)
+    rogue.number = 0
+    check.equal("the server does not read what a node says", rogue.tell(stranger, node="hub"), [])
+    rogue.number = 0
+    for node in (hub, edge):
+        until(f"{node.name} refuses it", lambda: refused(node, "messages", "other_node") == 1)
+    check.equal("nobody believes it", (hub.nodes(), edge.nodes()), before)
+    rogue.tell(named, name="for ever", said_ns=2**64 - 1)
+    until("a name of the future is refused", lambda: refused(hub, "names", "ahead") == 1)
+    check.equal("the name is not changed", hub.peer(named)["name"], "")
+    rogue.tell(named, name="rogue", check_alive_address=NOWHERE, said_ns=time.time_ns())
+    until("a name of now is taken", lambda: hub.peer(named)["name"] == "rogue")
+    tried = hub.peer(named)["pings"]["tried"]
+    until("its peer is pinged", lambda: hub.peer(named)["pings"]["tried"] > tried + 1)
+    check.equal("but not where another node says", world.hub.sh("ip", "neigh", "show", NOWHERE), "")
+    check.that("a host may say where itself", hub.announce(kind="updated", public_key=named, check_alive_address=NOWHERE))
+    until("then it is pinged there", lambda: NOWHERE in world.hub.sh("ip", "neigh", "show", NOWHERE))
+    check.equal("and keeps its name", hub.peer(named)["name"], "rogue")
+    hub.announce(kind="updated", public_key=named, check_alive_address=None)
+    check.equal("nothing was larger than the server takes", [sample(node.metrics(), "wg_fanout_unsent_messages_total")
+                                                             for node in (hub, edge)], [0, 0])
+
+
 def keeps(world, hub):
     check.part("a database that is locked, full, and gone")
 
@@ -289,6 +386,7 @@ def main():
         answers(world, hub)
         changes(world, hub)
         fans_out(world, hub, edge)
+        distrusts(world, hub, edge)
         keeps(world, hub)
         check.equal("they end well", [hub.end(), edge.end()], [0, 0])
     finally:
