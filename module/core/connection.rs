@@ -87,7 +87,7 @@ impl Meta {
 
     /// With what its record is charged to, which there is none of yet.
     pub(crate) fn charged_to(self, share: Share) -> Self {
-        Meta(self.0 | share.number() << Self::SHARE)
+        Meta(self.0 | (share.number() << Self::SHARE))
     }
 
     /// What its record is charged to.

@@ -164,7 +164,7 @@ impl Classes {
             return packet.is_for_group() || packet.is_for_time_wait();
         }
         let word = self.discards.get(reason as usize / 64);
-        word.is_some_and(|word| word & 1 << (reason % 64) != 0)
+        word.is_some_and(|word| word & (1 << (reason % 64)) != 0)
     }
 }
 

@@ -28,7 +28,7 @@ impl Limit {
             let (latest, count) = (admitted >> 32, admitted & u64::from(u32::MAX));
             // A CPU that is late counts in the minute that the others have reached.
             let count = if minute > latest { 0 } else { count };
-            (count < most.min(u32::MAX.into())).then_some(minute.max(latest) << 32 | (count + 1))
+            (count < most.min(u32::MAX.into())).then_some((minute.max(latest) << 32) | (count + 1))
         });
         if admitted.is_err() {
             self.refused.fetch_add(1, Relaxed);

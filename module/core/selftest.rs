@@ -267,16 +267,16 @@ fn packets() -> [Parsed; PACKETS.len()] {
             Signal::None => 0,
             Signal::End { abort } => 1 + u64::from(abort),
             Signal::Tcp { flags, end, ack } => {
-                (u64::from(end) << 32 | u64::from(flags) << 3) ^ u64::from(ack)
+                ((u64::from(end) << 32) | (u64::from(flags) << 3)) ^ u64::from(ack)
             }
         };
         [
             u64::from(packet.protocol)
-                | u64::from(packet.network_header) << 8
-                | u64::from(packet.transport_header) << 24
-                | u64::from(packet.link_local) << 40,
-            u64::from(packet.source.port) << 16 | u64::from(packet.destination.port),
-            last(packet.source) << 16 ^ last(packet.destination),
+                | (u64::from(packet.network_header) << 8)
+                | (u64::from(packet.transport_header) << 24)
+                | (u64::from(packet.link_local) << 40),
+            (u64::from(packet.source.port) << 16) | u64::from(packet.destination.port),
+            (last(packet.source) << 16) ^ last(packet.destination),
             signal,
         ]
     })

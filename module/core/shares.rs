@@ -200,7 +200,7 @@ impl<S: Deref<Target = [Slot]>> Shares<S> {
                 continue;
             };
             let found = word.0.load(Acquire);
-            let named = u64::from(netns) << 32 | 1;
+            let named = (u64::from(netns) << 32) | 1;
             // Another CPU may have charged it since.
             if used_of(found) == 0 && word.0.compare_exchange(found, named, AcqRel, Relaxed).is_ok()
             {

@@ -376,14 +376,15 @@ impl Cache {
         match announcement {
             Announcement::Created { public_key, interface, patch } => {
                 let id = PeerId { interface, public_key };
-                if !self.peers.contains_key(&id) {
+                let is_new = !self.peers.contains_key(&id);
+                if is_new {
                     let awaited = self.peers.values().filter(|peer| peer.announced_ns.is_some());
                     if awaited.count() >= MOST_ANNOUNCED {
                         return Err(Refused::TooMany(MOST_ANNOUNCED));
                     }
                 }
                 let said_ns = self.say_here(public_key, &patch, now)?;
-                if !self.peers.contains_key(&id) {
+                if is_new {
                     let mut peer = self.make(id.clone());
                     peer.announced_ns = Some(now.uptime_ns);
                     let happening = Happening::PeerCreated { public_key, facts: peer.facts() };
