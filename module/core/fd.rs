@@ -253,6 +253,11 @@ impl Fd {
         self.kind.load(Acquire) & KIND_SOCKET_CLOSED != 0
     }
 
+    /// Whether its network namespace is gone.
+    pub(crate) fn has_lost_netns(&self) -> bool {
+        self.kind.load(Relaxed) & KIND_NETNS_GONE != 0
+    }
+
     /// Notes that its network namespace is gone.
     pub(crate) fn lose_netns(&self) {
         self.kind.fetch_or(KIND_NETNS_GONE, Relaxed);

@@ -102,8 +102,10 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
         }
     }
 
-    fn shows(&self, netns: u32) -> bool {
-        self.netns.is_none_or(|only| only == netns)
+    /// Whether the reader may see what is of that network namespace. The number of one that is gone
+    /// may be another's already.
+    fn shows(&self, netns: u32, is_gone: bool) -> bool {
+        self.netns.is_none_or(|only| only == netns && !is_gone)
     }
 
     /// Copies some connections; false when all were. The caller holds the ledger's lock.
@@ -142,7 +144,7 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
                 sums.sent.add(&wire.sent);
                 sums.received.add(&wire.received);
             }
-            if self.shows(wire.netns) {
+            if self.shows(wire.netns, wire.flags & MUTEX_CONNECTION_NETNS_GONE != 0) {
                 copy(&wire);
                 copied += 1;
                 if copied == BLOCK_RECORDS {
@@ -189,7 +191,7 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
     ) -> Option<mutex_fd> {
         let fd = engine.fds().arena().get(number)?;
         let sums = self.sums.get(number as usize)?;
-        (fd.is_in_use() && self.shows(fd.netns()))
+        (fd.is_in_use() && self.shows(fd.netns(), fd.has_lost_netns()))
             .then(|| engine.fd_to_wire(fd, sums, self.offset, self.now))
     }
 
@@ -217,7 +219,9 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
                     continue;
                 };
                 engine.prefetch(number.saturating_add(AHEAD));
-                if !connection.meta().has(Meta::IN_USE) || !self.shows(connection.key().netns()) {
+                let meta = connection.meta();
+                let is_gone = meta.has(Meta::NETNS_GONE);
+                if !meta.has(Meta::IN_USE) || !self.shows(connection.key().netns(), is_gone) {
                     continue;
                 }
                 record.id = connection.id();
@@ -227,7 +231,7 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
                 let Some(fd) = fds.get(number - end) else {
                     continue;
                 };
-                if !fd.is_in_use() || !self.shows(fd.netns()) {
+                if !fd.is_in_use() || !self.shows(fd.netns(), fd.has_lost_netns()) {
                     continue;
                 }
                 record.id = fd.id();
@@ -281,7 +285,7 @@ impl<S: DerefMut<Target = [FdSums]>> Cursor<S> {
                 return false;
             };
             self.next_alert = alert.number + 1;
-            if self.shows(alert.netns) {
+            if self.shows(alert.netns, false) {
                 copy(&alert);
             }
         }

@@ -65,8 +65,12 @@ impl TextFile for Connections {
                 let Some(connection) = engine.connections().get(record) else {
                     break;
                 };
-                let shown = connection.meta().has(Meta::IN_USE)
-                    && self.netns.is_none_or(|only| only == connection.key().netns());
+                let meta = connection.meta();
+                // The number of a namespace that is gone may be another's already.
+                let shown = meta.has(Meta::IN_USE)
+                    && self.netns.is_none_or(|only| {
+                        only == connection.key().netns() && !meta.has(Meta::NETNS_GONE)
+                    });
                 if shown {
                     let wire =
                         engine.connection_to_wire(record, connection, offset, now, &mut histogram);

@@ -32,7 +32,9 @@ def echo(near, far, address, number=DATAGRAMS):
 
 
 def of(image, namespace, protocol=UDP):
-    return [c for c in image.connections if c.netns == namespace.inode and c.protocol == protocol]
+    """Its connections, and not those of one that is gone and had the same number."""
+    return [c for c in image.connections if c.netns == namespace.inode and c.protocol == protocol
+            and "netns-gone" not in c.flags]
 
 
 class Ipvs:

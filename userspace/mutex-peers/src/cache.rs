@@ -738,6 +738,21 @@ mod tests {
         assert_eq!(told(&cache), [("b".to_owned(), 10 * HOUR_NS + 1)]);
     }
 
+    #[test]
+    fn a_clock_that_was_a_year_ahead_does_not_silence_a_node() {
+        const YEAR_NS: u64 = 365 * 24 * HOUR_NS;
+        let (mut near, mut far) =
+            (node("near", [peer(1, "10.0.0.1")]), node("far", [peer(1, "10.0.0.1")]));
+        let key = PublicKey([1; 32]);
+        for (name, time_ns) in [("a", 2 * YEAR_NS), ("b", YEAR_NS), ("c", YEAR_NS + HOUR_NS)] {
+            let now = Moment { time_ns, uptime_ns: time_ns };
+            update(&mut near, key, name, now);
+            tell(&mut near, &mut [&mut far], now);
+            let said = far.statements.get(&key).expect("it was told");
+            assert_eq!((said.settings.name.as_str(), said.time_ns), (name, time_ns));
+        }
+    }
+
     fn peer(number: u8, allowed_ip: &str) -> PeerReading {
         let allowed_ip = AllowedIp { address: allowed_ip.parse().unwrap(), prefix: 32 };
         PeerReading {

@@ -16,6 +16,8 @@ use crate::SettingsPatch;
 
 /// How far a statement of another node may be ahead of this host's clock.
 pub(crate) const AHEAD_NS: u64 = 600_000_000_000;
+/// How far a clock may be set back for its node to go on after its last statement.
+const SET_BACK_NS: u64 = 30 * 86_400_000_000_000;
 /// How long a statement of another node about a peer that is not here is kept.
 const FOREIGN_NS: u64 = 30 * 86_400_000_000_000;
 /// The year 2200: no clock is that far ahead.
@@ -81,12 +83,15 @@ impl Statements {
         self.said.iter().filter(|(key, said)| said.own && !is_here(key)).count()
     }
 
-    /// Changes what is said of a peer. It goes before all that is known, even if the clock was set back meanwhile.
+    /// Changes what is said of a peer. It goes before all that is known, even if the clock was set back meanwhile, unless
+    /// by so much that what is known must be of a clock that was wrong: other nodes would refuse a time after that.
     pub(crate) fn say(&mut self, key: PublicKey, patch: &SettingsPatch, now: Moment) -> Said {
         let known = self.forget(&key).unwrap_or_default();
+        let was_wrong = known.time_ns > now.time_ns.saturating_add(SET_BACK_NS);
+        let after = if was_wrong { 0 } else { known.time_ns.saturating_add(1) };
         let said = Said {
             settings: patch.applied_to(&known.settings),
-            time_ns: now.time_ns.max(known.time_ns.saturating_add(1)),
+            time_ns: now.time_ns.max(after),
             own: true,
             told_by: String::new(),
         };
