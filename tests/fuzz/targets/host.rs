@@ -18,6 +18,7 @@ use mutex_core::index::Bucket;
 use mutex_core::latency::pool_for;
 use mutex_core::latency::Octave;
 use mutex_core::quality::Quality;
+use mutex_core::shares;
 
 /// Connections that there is room for.
 pub const CONNECTIONS: usize = 4;
@@ -50,6 +51,7 @@ impl Memory for Host {
     type Fds = Vec<Fd>;
     type Buckets = Vec<Bucket>;
     type AlertSlots = Vec<alert::Slot>;
+    type Shares = Vec<shares::Slot>;
     type Cpus = OneCpu;
     type System = Unwatched;
 }
@@ -68,8 +70,10 @@ pub fn engine() -> Engine<Host> {
         fds: many(CONNECTIONS),
         fd_buckets: many(buckets),
         alerts: many(2),
+        shares: many(shares::SLOTS),
         cpus: OneCpu::default(),
         system: Unwatched,
+        first_netns: 7,
         random: [11, 22, 33, 44, 55, 66, 77, 88],
         config: Config::new(),
         now: 0,
