@@ -65,7 +65,7 @@ def expected(packet):
             return "fragment"
     else:
         at, protocol, headers = 40, packet[6], 0
-        while protocol in (HOP, ROUTE, DESTINATION, AH, FRAGMENT):
+        while protocol in (HOP, ROUTE, DESTINATION, FRAGMENT):
             if protocol == FRAGMENT:
                 if len(packet) < at + 4:
                     return "truncated"
@@ -75,7 +75,7 @@ def expected(packet):
             elif len(packet) < at + 2:
                 return "truncated"
             else:
-                size = (packet[at + 1] + 2) * 4 if protocol == AH else (packet[at + 1] + 1) * 8
+                size = (packet[at + 1] + 1) * 8
             headers += 1
             if headers > 8:
                 return "invalid_header"
