@@ -39,6 +39,13 @@ impl Inbox {
         Seen::New
     }
 
+    /// Whether more of a node is known than up to there.
+    pub(crate) fn is_past(&self, from: &Position) -> bool {
+        self.nodes
+            .get(&from.node)
+            .is_some_and(|&(epoch, number)| epoch == from.epoch && number > from.number)
+    }
+
     /// Everything of a node up to there is known.
     pub(crate) fn set(&mut self, from: &Position) {
         self.nodes.insert(from.node.clone(), (from.epoch, from.number));
@@ -77,6 +84,10 @@ mod tests {
         assert_eq!(see("a", 2, 1), Seen::New);
         inbox.set(&at("b", 9, 7));
         assert_eq!(inbox.see(&at("b", 9, 8)), Seen::New);
+        let is_past = |node, epoch, number| inbox.is_past(&at(node, epoch, number));
+        assert!(
+            is_past("b", 9, 7) && !is_past("b", 9, 8) && !is_past("b", 8, 7) && !is_past("c", 9, 1)
+        );
         assert_eq!(inbox.have()["b"], (9, 8));
     }
 }

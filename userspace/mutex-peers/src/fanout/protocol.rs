@@ -3,6 +3,7 @@
 //! What a node says to what it hears.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use tracing::info;
 use tracing::warn;
@@ -53,6 +54,9 @@ pub(crate) struct Protocol {
     asked: BTreeMap<String, u64>,
     /// How often each node was answered since when, by the same clock.
     answered: BTreeMap<String, (u32, u64)>,
+    /// Nodes that last said to have had fewer events than are known of them: what is known is wrong, or they
+    /// were overtaken by an answer.
+    doubted: BTreeSet<String>,
     greeted_ns: u64,
     warned_ns: Option<u64>,
     was_connected: bool,
@@ -130,6 +134,7 @@ impl Protocol {
             remote: RemoteNodes::new(settings.max_nodes, settings.max_peers),
             asked: BTreeMap::new(),
             answered: BTreeMap::new(),
+            doubted: BTreeSet::new(),
             greeted_ns: 0,
             warned_ns: None,
             was_connected: false,
@@ -206,6 +211,7 @@ impl Protocol {
         self.inbox.forget(node);
         self.asked.remove(node);
         self.answered.remove(node);
+        self.doubted.remove(node);
     }
 
     /// There is no server. Tells whether there was one.
@@ -279,6 +285,11 @@ impl Protocol {
                 Seen::TooEarly => self.ask(&from.node, &mut heard, now),
             },
             Message::Hello { have, .. } => {
+                if self.inbox.is_past(&from) {
+                    self.doubted.insert(from.node.clone());
+                } else {
+                    self.doubted.remove(&from.node);
+                }
                 if self.inbox.have().get(&from.node) != Some(&(from.epoch, from.number)) {
                     self.ask(&from.node, &mut heard, now);
                 }
@@ -300,6 +311,10 @@ impl Protocol {
                 }
                 self.asked.remove(&from.node);
             }
+            // What is said to all and what is said to one come in their own orders only, so that a snapshot can be
+            // older than what is known. Going back to it would let later events be told again.
+            Message::Snapshot { .. }
+                if self.inbox.is_past(&from) && !self.doubted.contains(&from.node) => {}
             Message::Snapshot { events, first, last, .. } => {
                 if first {
                     self.remote.begin_anew(&from.node);
@@ -309,6 +324,7 @@ impl Protocol {
                 }
                 heard.state = events;
                 if last {
+                    self.doubted.remove(&from.node);
                     self.inbox.set(&from);
                     self.asked.remove(&from.node);
                 }
@@ -709,6 +725,32 @@ mod tests {
             assert_eq!(world.nodes[1].hear(&on, message, Vec::new, now), Heard::default());
         }
         assert_eq!(world.nodes[1].health().refused.malformed, wrong.len() as u64);
+    }
+
+    #[test]
+    fn a_snapshot_that_later_events_overtook_lets_nothing_be_told_again() {
+        let mut world = World::new(2, 100);
+        let now = world.now;
+        let from = |number| Position { node: "n0".to_owned(), epoch: 7, number };
+        let snapshot = |number, peers| {
+            let message =
+                Message::Snapshot { from: from(number), events: peers, first: true, last: true };
+            (TO_ONE, message)
+        };
+        let event = |number| {
+            let event = Box::new(peer(number, 0));
+            (TO_ALL, Message::Event { from: from(u64::from(number)), event })
+        };
+        let events = vec![peer(6, 0)];
+        let replay = (TO_ONE, Message::Replay { from: from(6), events });
+        let messages =
+            [snapshot(5, vec![]), event(6), snapshot(5, vec![]), event(7), replay, event(8)];
+        let mut heard = Vec::new();
+        for (on, message) in messages {
+            heard.extend(world.nodes[1].hear(&on, message, Vec::new, now).events);
+        }
+        assert_eq!(heard, [peer(6, 0), peer(7, 0), peer(8, 0)]);
+        assert_eq!(world.nodes[1].nodes()["n0"].peers.len(), 3);
     }
 
     #[test]
