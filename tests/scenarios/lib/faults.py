@@ -278,8 +278,11 @@ class Run:
 
         self.faults.only_ours()
         for what, operation in (("a datagram", lambda: one.sendto(bytes(100), to)), ("a TCP connection", talk)):
-            places, _, failed = self.faults.places(operation)
-            check.equal(f"{what}: places where our part allocates", (places, failed), (0, None))
+            # Where our part lets bottom halves run again, those of others that wait run at once, below it on
+            # the stack, and allocate. What is ours is there each time.
+            tries = [self.faults.places(operation) for _ in range(1 if pace.IS_UML else 8)]
+            check.equal(f"{what}: places where our part allocates", min(places for places, _, _ in tries), 0)
+            check.equal(f"{what}: it works", [failed for _, _, failed in tries if failed], [])
         self.faults.everywhere()
         one.close()
         two.close()
