@@ -5,7 +5,7 @@
 //! `kfree_skb` reports every packet that is freed without having been consumed. For some of them no
 //! receiver misses anything: a duplicate, a frame for another host, what a closing socket left in
 //! its queue. These are discards; everything else is a loss, and so is a reason that has no name or
-//! a name that is not in [`DISCARDS`]. Of two reasons the packet itself decides, see [`Known`].
+//! a name that is not in [`DISCARDS`]. Of three reasons the packet itself decides, see [`Known`].
 //! `docs/drops.md` is the table for people.
 //!
 //! Reasons are recognised by name, because their numbers differ between kernels.
@@ -46,6 +46,10 @@ const NO_SOCKET: &str = "NO_SOCKET";
 /// The name of the reason for a packet of which the kernel does not say why.
 const NOT_SPECIFIED: &str = "NOT_SPECIFIED";
 
+/// The name of the reason for a segment whose timestamp is older than the last one. Kernels without
+/// `TCP_RFC7323_PAWS_ACK` use it for pure acknowledgements that arrived after a later one, too.
+const PAWS: &str = "TCP_RFC7323_PAWS";
+
 /// What is known of a dropped packet besides its reason.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
@@ -79,7 +83,13 @@ impl Known<'_> {
     /// Whether it is a TCP segment without data for a connection that waits for its end. The kernel
     /// frees without a reason what a TIME_WAIT socket has answered: the other end's FIN above all.
     fn is_for_time_wait(&self) -> bool {
-        if !self.received || !matches!(self.state, Some(State::TimeWait | State::FinWait2)) {
+        matches!(self.state, Some(State::TimeWait | State::FinWait2))
+            && self.is_received_without_data(tcp_flag::SYN)
+    }
+
+    /// Whether it is a received TCP segment that has no data and none of those flags.
+    fn is_received_without_data(&self, flags_without: u8) -> bool {
+        if !self.received {
             return false;
         }
         let word = |at: usize| match self.bytes.get(at..at + 2) {
@@ -95,7 +105,7 @@ impl Known<'_> {
         };
         let mut packet = Packet::unread(self.family);
         packet.read(self.bytes, length).is_ok()
-            && matches!(packet.signal, Signal::Tcp { flags, .. } if flags & tcp_flag::SYN == 0)
+            && matches!(packet.signal, Signal::Tcp { flags, .. } if flags & flags_without == 0)
             && length <= packet.headers()
     }
 }
@@ -108,6 +118,8 @@ enum Class {
     /// Of ICMP a discard: the ICMP layer frees an echo reply so after the raw sockets that asked
     /// for it have their own copies. Of all other protocols a loss.
     DiscardOfIcmp,
+    /// Of pure TCP acknowledgements a discard, of all other segments a loss.
+    DiscardOfAcknowledgement,
     /// A discard where the packet itself says why nobody misses it, else a loss.
     AsThePacketSays,
 }
@@ -117,6 +129,8 @@ fn class_of(name: &[u8]) -> Class {
         Class::Discard
     } else if name == NO_SOCKET.as_bytes() {
         Class::DiscardOfIcmp
+    } else if name == PAWS.as_bytes() {
+        Class::DiscardOfAcknowledgement
     } else if name == NOT_SPECIFIED.as_bytes() {
         Class::AsThePacketSays
     } else {
@@ -130,6 +144,8 @@ pub struct Classes {
     discards: [u64; REASONS / 64],
     /// The number of [`NO_SOCKET`].
     no_socket: Option<u32>,
+    /// The number of [`PAWS`].
+    paws: Option<u32>,
     /// The number of [`NOT_SPECIFIED`].
     not_specified: Option<u32>,
 }
@@ -148,6 +164,7 @@ impl Classes {
                         *word |= 1 << (reason % 64);
                     }
                 }
+                Class::DiscardOfAcknowledgement => classes.paws = Some(reason),
                 Class::DiscardOfIcmp => classes.no_socket = Some(reason),
                 Class::AsThePacketSays => classes.not_specified = Some(reason),
             }
@@ -159,6 +176,9 @@ impl Classes {
     pub fn is_discard(&self, reason: u32, packet: &Known<'_>) -> bool {
         if self.no_socket == Some(reason) {
             return matches!(packet.protocol, Some(protocol::ICMP | protocol::ICMPV6));
+        }
+        if self.paws == Some(reason) {
+            return packet.is_received_without_data(tcp_flag::SYN | tcp_flag::FIN);
         }
         if self.not_specified == Some(reason) {
             return packet.is_for_group() || packet.is_for_time_wait();
@@ -224,6 +244,23 @@ mod tests {
         assert!(is_discard(Some(protocol::ICMP)) && is_discard(Some(protocol::ICMPV6)));
         assert!(!is_discard(Some(protocol::UDP)) && !is_discard(Some(protocol::TCP)));
         assert!(!is_discard(None));
+    }
+
+    #[test]
+    fn a_late_acknowledgement_is_a_discard_and_late_data_is_a_loss() {
+        let classes = named(&[(9, "TCP_RFC7323_PAWS")]);
+        let mut bytes = [0; 41];
+        (bytes[0], bytes[3], bytes[9], bytes[32], bytes[33]) = (0x45, 40, 6, 0x50, 0x10);
+        let is_discard = |bytes: &[u8]| {
+            let protocol = Some(protocol::TCP);
+            classes.is_discard(9, &Known { bytes, state: Some(State::Established), ..of(protocol) })
+        };
+        assert!(is_discard(&bytes));
+        bytes[33] = 0x11;
+        assert!(!is_discard(&bytes), "a FIN");
+        (bytes[3], bytes[33]) = (41, 0x18);
+        assert!(!is_discard(&bytes), "data");
+        assert!(!is_discard(&[]));
     }
 
     #[test]
