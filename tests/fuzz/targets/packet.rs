@@ -7,6 +7,8 @@
 
 mod host;
 
+use etherparse::Ipv6ExtensionSlice;
+use etherparse::Ipv6ExtensionsSlice;
 use etherparse::NetSlice;
 use etherparse::SlicedPacket;
 use etherparse::TransportSlice;
@@ -60,7 +62,23 @@ fn has_ports(family: Family, bytes: &[u8]) -> bool {
     is_of_family && matches!(other.transport, Some(TransportSlice::Tcp(_) | TransportSlice::Udp(_)))
 }
 
-/// What etherparse says of the same bytes, if it takes them for a packet that has all of its headers.
+/// Bytes of the extension headers before the authentication header, if there is one.
+fn before_ah(extensions: Ipv6ExtensionsSlice<'_>) -> Option<usize> {
+    let mut length = 0;
+    for extension in extensions {
+        length += match extension {
+            Ipv6ExtensionSlice::HopByHop(header)
+            | Ipv6ExtensionSlice::Routing(header)
+            | Ipv6ExtensionSlice::DestinationOptions(header) => header.slice().len(),
+            Ipv6ExtensionSlice::Fragment(header) => header.slice().len(),
+            Ipv6ExtensionSlice::Authentication(_) => return Some(length),
+        };
+    }
+    None
+}
+
+/// What etherparse says of the same bytes, if it takes them for a packet that has all of its headers. It
+/// looks behind an authentication header, which is a protocol of its own here.
 fn agrees(packet: &Packet, bytes: &[u8]) {
     let Ok(other) = SlicedPacket::from_ip(bytes) else {
         return;
@@ -68,7 +86,6 @@ fn agrees(packet: &Packet, bytes: &[u8]) {
     let (addresses, network_header, protocol) = match other.net {
         Some(NetSlice::Ipv4(ip)) => {
             let header = ip.header();
-            // It looks behind an authentication header, which is a protocol of its own here.
             let addresses = [header.source(), header.destination()].map(Address::v4);
             (addresses, header.slice().len(), header.protocol().0)
         }
@@ -76,7 +93,10 @@ fn agrees(packet: &Packet, bytes: &[u8]) {
             let header = ip.header();
             let addresses = [header.source(), header.destination()].map(Address::v6);
             let extensions = ip.extensions().slice().len();
-            (addresses, 40 + extensions, ip.payload().ip_number.0)
+            match before_ah(ip.extensions().clone()) {
+                None => (addresses, 40 + extensions, ip.payload().ip_number.0),
+                Some(length) => (addresses, 40 + length, protocol::AH),
+            }
         }
         _ => return,
     };
